@@ -1,0 +1,211 @@
+"""Saving and opening parts as folders: ``config.json`` and ``arrays.safetensors``, never pickle.
+
+A folder names its part by the registered name, so opening one imports nothing that was not installed on purpose.
+Every write goes to a temporary sibling that is renamed at the end: a reader sees the old folder or the new one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from theatrum import registry
+from theatrum.contracts import Stateful
+
+FORMAT = 1
+CONFIG = "config.json"
+ARRAYS = "arrays.safetensors"
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def fresh_folder(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes ``path`` when the block ends well and vanishes when it does not.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder to make. A folder that is there already is replaced only if it has a ``config.json`` (one of
+        ours) or is empty; anything else is refused, so that a slip of the keyboard loses nothing.
+
+    Yields
+    ------
+    Path
+        The temporary folder, beside the target.
+
+    Raises
+    ------
+    FileExistsError
+        The target holds something that this library did not write.
+    """
+    target = Path(path)
+    check_replaceable(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
+    staging.mkdir()
+    try:
+        yield staging
+        for entry in [*staging.rglob("*"), staging]:
+            _fsync(entry)
+        if target.exists():
+            retired = staging.with_suffix(".old")
+            target.rename(retired)
+            staging.rename(target)
+            shutil.rmtree(retired)
+        else:
+            staging.rename(target)
+        _fsync(target.parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_replaceable(target: Path) -> None:
+    """Refuse to write over a file, or over a folder that this library did not write."""
+    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / CONFIG).is_file())):
+        raise FileExistsError(f"{target} exists and was not written by theatrum; choose another path or remove it")
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write ``config.json`` with the format number first."""
+    text = json.dumps({"format": FORMAT, **config}, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Read ``config.json`` and check that this version can open the folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such folder, or no ``config.json`` in it.
+    ValueError
+        Broken JSON, or a format that is newer than this library.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not a saved part: it has no {CONFIG}")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); the folder was damaged or edited") from None
+    version = config.get("format") if isinstance(config, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise ValueError(f"{path} has no format number; it was not written by theatrum")
+    if version > FORMAT:
+        raise ValueError(f"{path} has format {version}, this theatrum reads up to {FORMAT}; install a newer theatrum")
+    return config
+
+
+def parameters(part: object) -> dict[str, Any]:
+    """Return the constructor parameters of a part that differ from their defaults, by name.
+
+    Examples
+    --------
+    >>> class Cut:
+    ...     def __init__(self, dim=8, *, axis=0):
+    ...         self.dim, self.axis = dim, axis
+    >>> parameters(Cut(dim=4))
+    {'dim': 4}
+    """
+    signature = inspect.signature(type(part).__init__).parameters
+    values = {name: getattr(part, name) for name in signature if name != "self"}
+    return {name: value for name, value in values.items() if not _same(value, signature[name].default)}
+
+
+def _same(value: object, default: object) -> bool:
+    return type(value) is type(default) and bool(np.array_equal(np.asarray(value), np.asarray(default)))
+
+
+def _fitted(part: object) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Split fitted attributes (``name_``) into plain values and arrays."""
+    values: dict[str, Any] = {}
+    arrays: dict[str, np.ndarray] = {}
+    for name, value in vars(part).items():
+        if name.endswith("_") and not name.startswith("_"):
+            if isinstance(value, np.ndarray) and value.dtype != object:
+                arrays[name] = value
+            elif isinstance(value, np.generic):
+                values[name] = value.item()
+            elif isinstance(value, np.ndarray):
+                values[name] = value.tolist()
+            else:
+                values[name] = value
+        elif name == "n_features_in_":
+            values[name] = int(value)
+    return values, arrays
+
+
+def save_part(part: object, folder: Path) -> None:
+    """Write a part into an existing, empty folder; see `save` for the safe way to a final path."""
+    config: dict[str, Any] = {"part": registry.name_of(part), "parameters": parameters(part)}
+    if isinstance(part, Stateful):
+        part.save_state(folder)
+    else:
+        config["fitted"], arrays = _fitted(part)
+        if arrays:
+            save_arrays(arrays, folder / ARRAYS)
+    try:
+        write_config(folder, config)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{config['part']}: its parameters or fitted values cannot be kept as JSON: {error}") from None
+
+
+def open_part(folder: Path) -> Any:
+    """Make the part again from what `save_part` wrote."""
+    config = read_config(folder)
+    try:
+        entry = registry.part(config["part"])
+        part = entry.load()(**config["parameters"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder / CONFIG}: the part cannot be made again: {error}") from None
+    if isinstance(part, Stateful):
+        part.open_state(folder)
+        return part
+    arrays = load_arrays(folder / ARRAYS) if (folder / ARRAYS).is_file() else {}
+    for name, value in {**config.get("fitted", {}), **arrays}.items():
+        # Only fitted state may be set from a file: a foreign config must not be able to replace a method.
+        if not name.endswith("_") or name.startswith("_"):
+            raise ValueError(f"{folder / CONFIG}: {name!r} is not a fitted attribute")
+        setattr(part, name, value)
+    return part
+
+
+def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Write named arrays as safetensors."""
+    from safetensors.numpy import save_file
+
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read named arrays from safetensors.
+
+    Raises
+    ------
+    ValueError
+        The file is not safetensors or is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays: dict[str, np.ndarray] = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a readable safetensors file ({error}); it was damaged or cut short") from None
+    return arrays
