@@ -197,4 +197,5 @@ def unit_rows(X: Vectors) -> Vectors:
     """
     norms = np.linalg.norm(X, axis=1, keepdims=True)
     np.maximum(norms, np.finfo(np.float32).tiny, out=norms)
-    return np.divide(X, norms, dtype=np.float32)
+    scaled: Vectors = np.divide(X, norms, dtype=np.float32)
+    return scaled

@@ -101,7 +101,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a saved part: it has no {CONFIG}")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not valid JSON ({error}); the folder was damaged or edited") from None
     version = config.get("format") if isinstance(config, dict) else None
@@ -109,7 +109,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} has no format number; it was not written by theatrum")
     if version > FORMAT:
         raise ValueError(f"{path} has format {version}, this theatrum reads up to {FORMAT}; install a newer theatrum")
-    return config
+    return dict(config)
 
 
 def parameters(part: object) -> dict[str, Any]:

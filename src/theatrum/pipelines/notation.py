@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-Literal: TypeAlias = "None | bool | int | float | str | list[Literal] | tuple[Literal, ...] | dict[Literal, Literal]"
+Literal: TypeAlias = "bool | int | float | str | list[Literal] | tuple[Literal, ...] | dict[Literal, Literal] | None"
 Argument: TypeAlias = "Literal | Chain"
 
 MAX_LENGTH = 10_000  # characters; a longer text is not a pipeline but an accident (or an attack on the parser)
