@@ -127,7 +127,7 @@ def _reason(
         relation = "tied with" if verdict.tied else "better than" if verdict.difference < 0 else "worse than"
         against = f"it is {relation} BM25 ({bm25.test_ndcg:.3f}, p = {verdict.p_adjusted:.3g})"
     tied = (
-        f"{len(ties)} of {len(verdicts) - 1} others are tied with it, so take a cheaper one of them if that matters more"
+        f"{len(ties)} of {len(verdicts) - 1} others are tied with it: take a cheaper one of them if that matters more"
         if ties
         else "every other pipeline differs from it beyond chance"
     )

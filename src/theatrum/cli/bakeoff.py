@@ -1,0 +1,113 @@
+"""``theatrum bakeoff``: shows how it goes on, and prints the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from theatrum.bakeoffs import BakeoffResult, Listener, Measurement, bakeoff, read_field
+from theatrum.cli.source import Columns, read_collection, remarks
+from theatrum.extras import require
+
+
+class _Screen(Listener):
+    """Shows a bar while encoding and a line a pipeline."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.bars: dict[str, TaskID] = {}
+
+    def encoding(self, encoder: str, done: int, total: int) -> None:
+        if encoder not in self.bars:
+            self.bars[encoder] = self.progress.add_task(f"encoding with {encoder}", total=total)
+        self.progress.advance(self.bars[encoder], done)
+
+    def measuring(self, pipeline: str, number: int, total: int) -> None:
+        if "field" not in self.bars:
+            self.bars["field"] = self.progress.add_task("pipelines", total=total)
+        self.progress.update(self.bars["field"], completed=number - 1, description=f"measuring {pipeline}")
+
+    def measured(self, measurement: Measurement) -> None:
+        self.progress.advance(self.bars["field"])
+
+    def left_out(self, pipeline: str, reason: str) -> None:
+        self.progress.console.print(f"left out: {pipeline}: {reason}", markup=False)
+        self.progress.advance(self.bars["field"])
+
+
+def run_bakeoff(
+    source: str,
+    queries: Path | None,
+    qrels: Path | None,
+    budget: str | None,
+    pipelines: Path | None,
+    out: Path,
+    store: Path | None,
+    columns: Columns,
+) -> None:
+    """Read, measure, write, print."""
+    # Before minutes of work, not after them: without these there is no report.
+    require("altair", "report")
+    require("vl_convert", "report")
+    field = read_field(pipelines) if pipelines else None
+    out.mkdir(parents=True, exist_ok=True)
+    collection, rejected = read_collection(source, queries, qrels, columns, out / "rejects.jsonl")
+    bar = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*bar, console=remarks, transient=True) as progress:
+        result = bakeoff(
+            collection,
+            budget=budget,
+            pipelines=field,
+            out=out,
+            store=store,
+            rejected=rejected,
+            listener=_Screen(progress),
+        )
+    print_result(result, Console(highlight=False))
+
+
+def print_result(result: BakeoffResult, console: Console) -> None:
+    """Print the table in order of quality, then the recommendation."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("pipeline", overflow="fold")
+    heads = ("nDCG@10", "bytes in memory", "on disk", "queries/s", "p95 ms", "documents/s", "")
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=head != "")
+    for verdict in result.judgement.verdicts:
+        one = result.measurement(verdict.pipeline)
+        chosen = verdict.pipeline == result.judgement.recommended
+        speed = one.documents_per_second
+        table.add_row(
+            one.pipeline,
+            f"{one.test_ndcg:.3f}",
+            f"{one.memory_bytes:,.0f}",
+            f"{one.disk_bytes:,.0f}",
+            f"{one.queries_per_second:,.0f}",
+            f"{one.p95_ms:.1f}",
+            f"{speed:,.0f}" if speed == speed else "stored",
+            "recommended" if chosen else "tied" if verdict.tied else "",
+            style="bold" if chosen else None,
+        )
+    console.print(table)
+    console.print()
+    console.print(result.judgement.reason, markup=False)
+    if result.judgement.smallest is not None:
+        small = result.measurement(result.judgement.smallest)
+        console.print(
+            f"Smallest that was as good on the dev half: {small.pipeline}, {small.memory_bytes:,.0f} bytes a document "
+            f"in memory, {small.disk_bytes:,.0f} on disk; it keeps {result.judgement.smallest_keeps:.1%} of the test "
+            f"nDCG@10 of {result.judgement.reference}.",
+            markup=False,
+        )
+    for encoder in result.encoders:
+        if encoder.cut:
+            console.print(
+                f"{encoder.encoder}: {encoder.cut} documents are longer than {encoder.max_tokens} tokens and were cut.",
+                markup=False,
+            )
+    if result.out is not None:
+        console.print(f"Report: {result.out / 'report.html'}    Winner: {result.out / 'winner'}", markup=False)
+        console.print(f'Try it: theatrum search {result.out / "winner"} "your question" -k 5', markup=False)

@@ -1,0 +1,56 @@
+"""``theatrum encode``: a corpus into vectors on disk."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from theatrum.cli.source import Columns, open_source, remarks, tell_source
+from theatrum.data import Collection, CorpusReader, cache_folder, is_collection, load
+from theatrum.encoding import encode_corpus
+from theatrum.store import VectorStore
+
+
+def run_encode(source: str, pipeline: str, out: Path, store: Path | None, columns: Columns) -> None:
+    """Read, encode, write, print the account."""
+    rejects = out.with_suffix(".rejects.jsonl")
+    vectors = VectorStore(store or cache_folder() / "store")
+    bar = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} documents"), TimeElapsedColumn())
+    with tempfile.TemporaryDirectory(prefix="theatrum-") as scratch:
+        if source == "-":
+            # An encoder that learns from the corpus reads it twice, and standard input can be read once.
+            spool = Path(scratch) / "stdin.jsonl"
+            with spool.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            source = str(spool)
+        readers: list[CorpusReader] = []
+
+        if is_collection(source):
+            collection = load(source)
+            if not isinstance(collection, Collection):
+                raise ValueError(f"{source!r} is no retrieval collection; it has no documents to encode")
+
+        def documents() -> CorpusReader | Collection:
+            readers.append(open_source(source, columns, rejects))
+            return readers[-1]
+
+        with Progress(*bar, console=remarks, transient=True) as progress:
+            task = progress.add_task(f"encoding with {pipeline}", total=None)
+            done = encode_corpus(
+                (lambda: collection.documents) if is_collection(source) else documents,
+                pipeline,
+                out,
+                vectors,
+                on_progress=lambda n: progress.advance(task, n),
+            )
+    if readers:
+        tell_source(readers[-1], rejects)
+    cut = f", {done.cut:,} cut at the encoder's limit" if done.cut else ""
+    remarks.print(
+        f"{done.rows:,} rows of width {done.dim} in {out}; {done.encoded:,} encoded now, the rest from the store{cut}",
+        markup=False,
+    )

@@ -1,0 +1,192 @@
+"""Turning a corpus of any size into vectors on disk: streamed, cached, resumed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theatrum.contracts import Encoder, Quantizer, Refiner
+from theatrum.data import Document
+from theatrum.pipelines.pipeline import pipeline
+from theatrum.pipelines.retrievers import DenseRetriever, word_counts
+from theatrum.store import VectorStore
+
+_ROWS = 4096  # rows handled at a time after encoding
+_SAMPLE = 200_000  # rows that refiners and quantizers learn from, evenly spread
+_SUFFIXES = (".npy", ".parquet", ".lance")
+
+
+@dataclass(frozen=True)
+class EncodedCorpus:
+    """What was written.
+
+    Parameters
+    ----------
+    rows, dim : int
+        Vectors and their width (bytes a code where a quantizer is used).
+    encoded : int
+        Texts encoded now; the others were in the store.
+    cut : int
+        Texts longer than the encoder reads.
+    """
+
+    rows: int
+    dim: int
+    encoded: int
+    cut: int
+
+
+def encode_corpus(
+    documents: Callable[[], Iterable[Document]],
+    text: str,
+    out: Path,
+    store: VectorStore,
+    *,
+    on_progress: Callable[[int], None] | None = None,
+) -> EncodedCorpus:
+    """Encode documents with the encoder, refiners and quantizer of a pipeline, and write the vectors.
+
+    Parameters
+    ----------
+    documents : callable
+        Gives the documents from the start each time (an encoder that learns from the corpus reads them twice).
+    text : str
+        A pipeline; its index, if it names one, is not used.
+    out : Path
+        ``.npy`` (ids go to a text file beside it), ``.parquet`` or ``.lance`` (a LanceDB table).
+    store : VectorStore
+        Cache of encoder vectors.
+    on_progress : callable, optional
+        Called with the number of documents encoded since the last call.
+
+    Returns
+    -------
+    EncodedCorpus
+        The account of the work.
+
+    Raises
+    ------
+    ValueError
+        The pipeline makes no vectors, the ending of ``out`` is unknown, or there are no documents.
+    """
+    if out.suffix not in _SUFFIXES:
+        raise ValueError(f"{out}: the ending says the format; it must be one of {', '.join(_SUFFIXES)}")
+    dense = pipeline(text).retriever
+    if not isinstance(dense, DenseRetriever):
+        raise ValueError(f"{text!r} makes rankings, not vectors; name an encoder such as 'static'")
+    encoder = dense.encoder
+    fit = getattr(encoder, "fit", None)
+    if fit is not None:
+        fit(document.content for document in documents())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".theatrum-", dir=out.parent, ignore_cleanup_errors=True) as folder:
+        ids, weights, X, encoded, cut = _encode(encoder, documents(), store, Path(folder) / "vectors", on_progress)
+        if not ids:
+            raise ValueError("the corpus has no documents; nothing was written")
+        _fit(dense.refiners, dense.quantizer, X, weights)
+        dim = _write(out, ids, lambda: _finished(X, dense.refiners, dense.quantizer), encoder.fingerprint())
+    return EncodedCorpus(len(ids), dim, encoded, cut)
+
+
+def _encode(
+    encoder: Encoder,
+    documents: Iterable[Document],
+    store: VectorStore,
+    scratch: Path,
+    on_progress: Callable[[int], None] | None,
+) -> tuple[list[str], NDArray[np.float64], NDArray[np.float32], int, int]:
+    """Encoder vectors of all documents as a memory map, with ids and words a document."""
+    ids: list[str] = []
+    words: list[float] = []
+    encoded = cut = 0
+
+    def texts() -> Iterator[str]:
+        for document in documents:
+            ids.append(document.id)
+            words.append(float(word_counts([document.content])[0]))
+            yield document.content
+
+    with scratch.open("wb") as file:
+        for block in store.stream(encoder, texts()):
+            file.write(block.vectors.tobytes())
+            encoded, cut = encoded + block.encoded, cut + int(block.cut.sum())
+            if on_progress:
+                on_progress(len(block.vectors))
+    shape = (len(ids), encoder.dim)
+    X: NDArray[np.float32] = np.memmap(scratch, np.float32, "r", shape=shape) if ids else np.empty(shape, np.float32)
+    return ids, np.array(words), X, encoded, cut
+
+
+def _fit(
+    refiners: tuple[Refiner, ...], quantizer: Quantizer | None, X: NDArray[np.float32], weights: NDArray[np.float64]
+) -> None:
+    rows = np.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).astype(np.int64)
+    sample: Any = X[rows] if refiners or quantizer is not None else None
+    for refiner in refiners:
+        if getattr(refiner, "weight_by", None) == "length":
+            refiner.fit(sample, sample_weight=weights[rows])  # type: ignore[call-arg]  # said by weight_by
+        else:
+            refiner.fit(sample)
+        sample = refiner.transform(sample)
+    if quantizer is not None:
+        quantizer.fit(sample)
+
+
+def _finished(
+    X: NDArray[np.float32], refiners: tuple[Refiner, ...], quantizer: Quantizer | None
+) -> Iterator[NDArray[Any]]:
+    for start in range(0, len(X), _ROWS):
+        block: Any = np.asarray(X[start : start + _ROWS])
+        for refiner in refiners:
+            block = refiner.transform(block)
+        yield quantizer.encode(block) if quantizer is not None else block
+
+
+def _write(out: Path, ids: list[str], blocks: Callable[[], Iterator[NDArray[Any]]], fingerprint: str) -> int:
+    """Write blocks under a temporary name and rename; returns the width."""
+    first = next(blocks())
+    width = int(first.shape[1])
+    if out.suffix == ".npy":
+        staging = out.with_name(f".{out.name}.tmp")
+        with staging.open("wb") as file:
+            header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False}
+            np.lib.format.write_array_header_1_0(file, {**header, "shape": (len(ids), width)})
+            for block in blocks():
+                file.write(np.ascontiguousarray(block).tobytes())
+        staging.replace(out)
+        out.with_suffix(".ids.txt").write_text("\n".join(ids) + "\n", encoding="utf-8")
+        return width
+
+    import pyarrow as pa
+
+    item = pa.float32() if first.dtype == np.float32 else pa.uint8()
+    stamp = {b"theatrum.fingerprint": fingerprint.encode()}
+    schema = pa.schema([pa.field("id", pa.string()), pa.field("vector", pa.list_(item, width), metadata=stamp)])
+
+    def batches() -> Iterator[Any]:
+        row = 0
+        for block in blocks():
+            flat = pa.array(np.ascontiguousarray(block).ravel(), item)
+            columns = [pa.array(ids[row : row + len(block)]), pa.FixedSizeListArray.from_arrays(flat, width)]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            row += len(block)
+
+    if out.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        staging = out.with_name(f".{out.name}.tmp")
+        with pq.ParquetWriter(staging, schema) as writer:
+            for batch in batches():
+                writer.write_batch(batch)
+        staging.replace(out)
+    else:
+        import lancedb
+
+        lancedb.connect(out.parent).create_table(out.stem, batches(), schema=schema, mode="overwrite")
+    return width
