@@ -195,7 +195,7 @@ def unit_rows(X: Vectors) -> Vectors:
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    norms = np.linalg.norm(X, axis=1, keepdims=True)
-    np.maximum(norms, np.finfo(np.float32).tiny, out=norms)
-    scaled: Vectors = np.divide(X, norms, dtype=np.float32)
+    # float64: the square of a small float32 underflows to zero.
+    norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))[:, None]
+    scaled: Vectors = (X / np.where(norms > 0, norms, 1.0)).astype(np.float32)
     return scaled

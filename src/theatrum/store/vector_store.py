@@ -27,6 +27,7 @@ from theatrum.contracts import Encoder, Role, Vectors
 BLOCK = 256  # texts encoded together; part of what makes vectors repeatable, so not an option
 _COMMIT_ROWS = 4096  # commit after so many rows ...
 _COMMIT_SECONDS = 5.0  # ... or so many seconds of encoding: what a kill can cost
+_SMALL_FRAGMENTS = 64  # compact a table in more pieces than this: each piece is a file to open
 _STAMP = b"theatrum.fingerprint"
 _UNREAD = -1  # row id of a row that this run committed itself and has not needed to read back
 
@@ -186,14 +187,20 @@ class _EncoderTable:
         with _writing(path):
             path.mkdir(parents=True, exist_ok=True)
             with self.lock():
-                self.table = lancedb.connect(path).create_table(self.name, schema=self.schema, exist_ok=True)
+                self.table = self.open_or_create(lancedb.connect(path))
         self.check_stamp()
         self.version = -1
         self.rows: dict[str, int] = {}
         self.fresh: dict[str, tuple[NDArray[np.float32], int]] = {}
         self.last_commit = time.monotonic()
         self.started = time.time()
+        self.written = False
         self.refresh()
+
+    def open_or_create(self, database: Any) -> Any:
+        if (self.path / f"{self.name}.lance").is_dir():
+            return database.open_table(self.name)
+        return database.create_table(self.name, schema=self.schema)
 
     def lock(self) -> Any:
         """One writer at a time, across processes; the system releases it when a process dies."""
@@ -283,6 +290,7 @@ class _EncoderTable:
                         schema=self.schema,
                     )
                     self.table.add(batch)
+                    self.written = True
                     self.rows.update(dict.fromkeys(new, _UNREAD))
                     self.version = self.table.version
             self.fresh.clear()
@@ -290,8 +298,10 @@ class _EncoderTable:
 
     def finish(self) -> None:
         """Compact a table of many small commits, and make sure that the bytes are on the disk (Lance does not)."""
+        if not self.written:
+            return
         with _writing(self.path), self.lock():
-            if self.table.stats().fragment_stats.num_small_fragments > 64:
+            if self.table.stats()["fragment_stats"]["num_small_fragments"] > _SMALL_FRAGMENTS:
                 self.table.optimize()
             root = self.path / f"{self.name}.lance"
             for entry in [*root.rglob("*"), root]:
