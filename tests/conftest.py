@@ -30,7 +30,9 @@ def corpus() -> tuple[list[str], list[str]]:
         words = TOPICS[topic].split()
         chosen = [words[(number * step + step) % len(words)] for step in (1, 2, 3, 5)]
         ids.append(f"{topic}-{number}")
-        texts.append(f"On {' '.join(chosen)} in case {number}. It follows earlier work on {words[number % len(words)]}.")
+        texts.append(
+            f"On {' '.join(chosen)} in case {number}. It follows earlier work on {words[number % len(words)]}."
+        )
     return ids, texts
 
 

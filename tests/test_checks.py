@@ -63,7 +63,9 @@ def test_huge_finite_values_are_not_mistaken_for_infinity():
     assert check_vectors(X).shape == (4, 4)
 
 
-@pytest.mark.parametrize(("ids", "message"), [(["a", "a"], "'a' .row 1."), (["", "b"], "empty"), (["a"], "1 ids for 2")])
+@pytest.mark.parametrize(
+    ("ids", "message"), [(["a", "a"], "'a' .row 1."), (["", "b"], "empty"), (["a"], "1 ids for 2")]
+)
 def test_bad_ids(ids, message):
     with pytest.raises(ValueError, match=message):
         check_ids(ids, 2)

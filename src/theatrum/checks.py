@@ -197,5 +197,5 @@ def unit_rows(X: Vectors) -> Vectors:
     """
     # float64: the square of a small float32 underflows to zero.
     norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))[:, None]
-    scaled: Vectors = (X / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+    scaled: Vectors = X / np.where(norms > 0, norms, 1.0).astype(np.float32)
     return scaled

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from theatrum.atlas import entry
+
 from theatrum.claims import runner
 from theatrum.claims.outcome import Inequality, Outcome
 

@@ -12,7 +12,10 @@ from theatrum.pipelines.notation import MAX_LENGTH, Call, Chain, PipelineError, 
 
 names = st.from_regex(r"[a-z_][a-z0-9_]{0,10}", fullmatch=True).filter(lambda name: not keyword.iskeyword(name))
 plain = st.one_of(
-    st.none(), st.booleans(), st.integers(-(10**9), 10**9), st.floats(allow_nan=False, allow_infinity=False),
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**9), 10**9),
+    st.floats(allow_nan=False, allow_infinity=False),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
 )
 literals = st.recursive(
@@ -53,7 +56,10 @@ def test_parse_after_print_is_the_identity(chain):
     ("text", "printed"),
     [
         ("minilm|int8", "minilm | int8"),
-        ("  minilm | zipf_whiten( dim = 128 )|int8 |hnsw(ef=64) ", "minilm | zipf_whiten(dim=128) | int8 | hnsw(ef=64)"),
+        (
+            "  minilm | zipf_whiten( dim = 128 )|int8 |hnsw(ef=64) ",
+            "minilm | zipf_whiten(dim=128) | int8 | hnsw(ef=64)",
+        ),
         ("rrf(bm25,\n  minilm | int8 | flat)", "rrf(bm25, minilm | int8 | flat)"),
         ('st("a folder/model")', "st('a folder/model')"),
         ("flat()", "flat"),

@@ -126,8 +126,9 @@ def test_filters_reach_every_member(corpus):
 
 
 def test_saved_part_is_not_a_pipeline(tmp_path):
-    from theatrum.pipelines.pipeline import open_pipeline
     from theatrum.refine.truncation import Truncation
+
+    from theatrum.pipelines.pipeline import open_pipeline
 
     theatrum.save(Truncation(2).fit(np.eye(3)), tmp_path / "cut")
     with pytest.raises(ValueError, match=r"open it with theatrum\.open"):

@@ -15,7 +15,7 @@ from theatrum.store import StoreError, VectorStore, content_key
 from theatrum.store import vector_store as module
 
 # A slow encoder whose vectors depend on the company in a batch, as a transformer's do in their last bits.
-ENCODER = '''
+ENCODER = """
 import hashlib, time
 import numpy as np
 
@@ -37,18 +37,21 @@ class Slow:
 
 def texts(n):
     return [f"text {i}" + " and more" * (i % 3) for i in range(n)]
-'''
+"""
 namespace: dict = {}
 exec(ENCODER, namespace)  # the same source runs in the processes that are killed
 Slow, texts = namespace["Slow"], namespace["texts"]
 
-RUN = ENCODER + """
+RUN = (
+    ENCODER
+    + """
 import sys
 from theatrum.store import VectorStore, vector_store
 vector_store._COMMIT_SECONDS = 0.0
 out = VectorStore(sys.argv[1]).encode(Slow(float(sys.argv[2])), texts(3000))
 print("encoded", out.encoded)
 """
+)
 
 
 def run(path, pause):
@@ -147,7 +150,9 @@ def test_two_runs_at_once(tmp_path):
     assert db.open_table(next(path.stem for path in tmp_path.glob("*.lance"))).count_rows() == 3000
 
 
-FULL = ENCODER + """
+FULL = (
+    ENCODER
+    + """
 import resource, signal, sys
 from theatrum.store import StoreError, VectorStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -161,6 +166,7 @@ except StoreError as error:
 else:
     sys.exit("no error")
 """
+)
 
 
 def test_a_full_disk_is_a_clear_error_and_leaves_the_store_readable(tmp_path):
