@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,69 +20,14 @@ from theatrum.contracts import Role, Vectors
 from theatrum.extras import require
 from theatrum.text.model_folders import folder_digest, model_folder
 from theatrum.text.tokens import check_texts
+from theatrum.text.transformer_engine import PROMPT_NAMES, TransformerEngine, length_batches, windows
 
-# A batch of about a thousand tokens keeps its activations in a CPU's cache; larger ones are slower, not faster.
-_CPU_BATCH_TOKENS = 1024
-_DEVICE_BATCH_TOKENS = 32_768
 # Texts tokenised and sorted at a time: enough to find equals, small enough to hold the tokens of.
 _BLOCK = 4096
-# Names that models use for the prompt of each role, in the order tried.
-_PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 
 class TruncationWarning(UserWarning):
     """Texts were longer than the encoder reads, and their ends were cut off."""
-
-
-def length_batches(lengths: Sequence[int], *, rows: int, tokens: int) -> Iterator[NDArray[np.int64]]:
-    """Group items of near-equal length, longest first.
-
-    Parameters
-    ----------
-    lengths : sequence of int
-        Tokens of each item.
-    rows : int
-        Most items of a batch.
-    tokens : int
-        Most tokens of a batch, padding included; an item longer than that comes alone.
-
-    Yields
-    ------
-    ndarray of int64
-        Positions of a batch's items.
-
-    Examples
-    --------
-    >>> [batch.tolist() for batch in length_batches([3, 9, 4, 1], rows=2, tokens=12)]
-    [[1], [2, 0], [3]]
-    """
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
-    start = 0
-    while start < len(order):
-        fit = max(1, min(rows, tokens // max(lengths[order[start]], 1)))
-        yield order[start : start + fit]
-        start += fit
-
-
-def windows(n: int, size: int) -> list[tuple[int, int]]:
-    """Cut n tokens into windows that do not overlap, the last one shorter.
-
-    Examples
-    --------
-    >>> windows(10, 4)
-    [(0, 4), (4, 8), (8, 10)]
-    """
-    return [(start, min(start + size, n)) for start in range(0, n, size)]
-
-
-def special_frame(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Find the special tokens that a tokenizer puts before and after a text."""
-    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-    full = tokenizer("a")["input_ids"]
-    for start in range(len(full) - len(bare) + 1):
-        if full[start : start + len(bare)] == bare:
-            return full[:start], full[start + len(bare) :]
-    raise ValueError("the tokenizer changes a text when it adds its special tokens; such a model is not supported")
 
 
 @dataclass(frozen=True)
@@ -91,82 +37,6 @@ class _Piece:
     row: int
     tokens: list[int]
     weight: int
-
-
-class _Engine:
-    """A loaded model, with what is needed to make its batches."""
-
-    def __init__(self, folder: Path, device: str | None) -> None:
-        library = require("sentence_transformers", "torch")
-        from transformers.utils import logging
-
-        shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
-        try:
-            self.model = library.SentenceTransformer(
-                str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
-            )
-        finally:
-            if shown:
-                logging.enable_progress_bar()
-        # Half precision is slower on most CPUs, and its vectors depend on the batch in the third digit.
-        self.model.float().eval()
-        first = self.model[0]
-        self.tokenizer = getattr(first, "tokenizer", None)
-        if self.tokenizer is None or not hasattr(self.tokenizer, "model_input_names") or not hasattr(first, "config"):
-            raise ValueError(
-                f"{folder}: the model starts with {type(first).__name__}, not with a text transformer; "
-                "for static embeddings take StaticEncoder"
-            )
-        self.prefix, self.suffix = special_frame(self.tokenizer)
-        self.limit: int | None = self.model.max_seq_length
-        self.dim = int(self.model.get_embedding_dimension())
-        self.on_cpu = self.model.device.type == "cpu"
-        # Some models leave the prompt out of the mean.
-        self.pools_prompt = all(getattr(module, "include_prompt", True) for module in self.model)
-
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Tokens without special ones, uncut."""
-        tokens: list[list[int]] = self.tokenizer(
-            list(texts),
-            add_special_tokens=False,
-            padding=False,
-            truncation=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )["input_ids"]
-        return tokens
-
-    def prompt(self, role: Role) -> str:
-        """The model's own prompt of a role."""
-        prompts: Mapping[str, str] = self.model.prompts
-        for name in _PROMPT_NAMES[role]:
-            if name in prompts:
-                return prompts[name]
-        return prompts.get(self.model.default_prompt_name or "", "")
-
-    def forward(self, batch: Sequence[list[int]], prompt: str) -> Vectors:
-        """Vectors of one batch of tokens (special ones included), float32 (rows, dim)."""
-        import torch
-
-        width = max(map(len, batch))
-        padding = self.tokenizer.pad_token_id or 0
-        ids = np.full((len(batch), width), padding, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, tokens in enumerate(batch):
-            part = slice(width - len(tokens), None) if self.tokenizer.padding_side == "left" else slice(len(tokens))
-            ids[row, part] = tokens
-            mask[row, part] = 1
-        features: dict[str, Any] = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-        if "token_type_ids" in self.tokenizer.model_input_names:
-            features["token_type_ids"] = torch.zeros_like(features["input_ids"])
-        features = {name: value.to(self.model.device) for name, value in features.items()}
-        if prompt and not self.pools_prompt:
-            features["prompt_length"] = len(self.prefix) + len(self.tokenize([prompt])[0])
-        with torch.inference_mode():
-            vectors: Vectors = self.model(features)["sentence_embedding"].float().cpu().numpy()
-        return vectors
 
 
 class SentenceTransformerEncoder:
@@ -302,7 +172,7 @@ class SentenceTransformerEncoder:
             named); a model that is not the one that a saved encoder had.
         """
         texts = check_texts(items, name="items")
-        if role not in _PROMPT_NAMES:
+        if role not in PROMPT_NAMES:
             raise ValueError(f"role must be 'document' or 'query', got {role!r}")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
@@ -376,12 +246,12 @@ class SentenceTransformerEncoder:
         return folder_digest(self._folder)
 
     @cached_property
-    def _engine(self) -> _Engine:
+    def _engine(self) -> TransformerEngine:
         require("sentence_transformers", self.extra)
         check_parameters(self, self.constraints)
         if self._expected is not None:
             self.fingerprint()
-        return _Engine(self._folder, self.device)
+        return TransformerEngine(self._folder, self.device)
 
     def _prompt(self, role: Role) -> str:
         own = self.query_prompt if role == "query" else self.document_prompt
@@ -409,14 +279,17 @@ class SentenceTransformerEncoder:
                 pieces.append(_Piece(row, framed, end - start))
         return pieces
 
-    def _run(self, pieces: Sequence[_Piece], role: Role, out: Vectors, batch_size: int, advance: Any) -> None:
+    def _run(
+        self, pieces: Sequence[_Piece], role: Role, out: Vectors, batch_size: int, advance: Callable[[float], None]
+    ) -> None:
         """Run the pieces of a block through the model and write each text's mean into its row of ``out``."""
         engine, prompt = self._engine, self._prompt(role)
-        tokens = _CPU_BATCH_TOKENS if engine.on_cpu else _DEVICE_BATCH_TOKENS
         totals = np.zeros(len(out), dtype=np.float32)
         for piece in pieces:
             totals[piece.row] += piece.weight
-        for batch in length_batches([len(piece.tokens) for piece in pieces], rows=batch_size, tokens=tokens):
+        for batch in length_batches(
+            [len(piece.tokens) for piece in pieces], rows=batch_size, tokens=engine.batch_tokens
+        ):
             chosen = [pieces[position] for position in batch]
             vectors = engine.forward([piece.tokens for piece in chosen], prompt)
             for piece, vector in zip(chosen, vectors, strict=True):
@@ -434,27 +307,16 @@ class SentenceTransformerEncoder:
             )
 
 
-class _progress:  # noqa: N801 - used as a function in a with statement
-    """A progress bar of texts on stderr, or nothing."""
+@contextmanager
+def _progress(total: int, shown: bool) -> Iterator[Callable[[float], None]]:
+    """Show a bar of texts on stderr, or nothing; gives the function that moves it on."""
+    if not shown:
+        yield lambda amount: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    def __init__(self, total: int, shown: bool) -> None:
-        self.total, self.bar = total, None if not shown else self._bar()
-
-    @staticmethod
-    def _bar() -> Any:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        return Progress(*columns, console=Console(stderr=True))
-
-    def __enter__(self) -> Any:
-        if self.bar is None:
-            return lambda amount: None
-        self.bar.start()
-        task = self.bar.add_task("encoding", total=self.total)
-        return lambda amount: self.bar.advance(task, amount)
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("encoding", total=total)
+        yield lambda amount: bar.advance(task, amount)

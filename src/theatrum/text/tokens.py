@@ -148,7 +148,8 @@ def inverse_document_frequency(counts: csr_matrix) -> NDArray[np.float32]:
     """
     n, width = counts.shape
     df = np.bincount(counts.indices, minlength=width)
-    return (np.log((1.0 + n) / (1.0 + df)) + 1.0).astype(np.float32)
+    idf: NDArray[np.float32] = (np.log((1.0 + n) / (1.0 + df)) + 1.0).astype(np.float32)
+    return idf
 
 
 def tfidf_rows(counts: csr_matrix, idf: NDArray[np.float32]) -> csr_matrix:
