@@ -196,6 +196,5 @@ def unit_rows(X: Vectors) -> Vectors:
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     # float64: the square of a small float32 underflows to zero.
-    norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))[:, None]
-    scaled: Vectors = X / np.where(norms > 0, norms, 1.0).astype(np.float32)
-    return scaled
+    norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(np.float32)[:, None]
+    return X / np.where(norms > 0, norms, np.float32(1))

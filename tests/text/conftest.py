@@ -8,8 +8,8 @@ import pytest
 
 _WORDS = (
     "the a of in and on wing wings flow heat shock wave waves plate plates boundary layer layers thin swept body "
-    "bodies drag lift mach number pressure speed sonic super hyper blunt cone nose jet gas air theory method test tunnel "
-    "solution stress load buckling shell cylinder panel temperature transfer query passage"
+    "bodies drag lift mach number pressure speed sonic super hyper blunt cone nose jet gas air theory method test "
+    "tunnel solution stress load buckling shell cylinder panel temperature transfer query passage"
 ).split()
 _PIECES = [*"abcdefghijklmnopqrstuvwxyz0123456789:,.-", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
 

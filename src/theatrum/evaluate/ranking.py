@@ -285,7 +285,8 @@ def precision_at(judged: Judged, k: int) -> NDArray[np.float64]:
     >>> precision_at(judge([["a", "x", "b", "y"]], ["q"], {"q": {"a": 1, "b": 1}}), 4).tolist()
     [0.5]
     """
-    return _hits(judged, k).sum(axis=1, dtype=np.float64) / k
+    precision: NDArray[np.float64] = _hits(judged, k).sum(axis=1, dtype=np.float64) / k
+    return precision
 
 
 def reciprocal_rank_at(judged: Judged, k: int) -> NDArray[np.float64]:
@@ -360,7 +361,8 @@ def hit_rate_at(judged: Judged, k: int) -> NDArray[np.float64]:
     >>> hit_rate_at(judge([["x", "a"], ["x", "y"]], ["q1", "q2"], {"q1": {"a": 1}}), 2).tolist()
     [1.0, 0.0]
     """
-    return _hits(judged, k).any(axis=1).astype(np.float64)
+    found: NDArray[np.float64] = _hits(judged, k).any(axis=1).astype(np.float64)
+    return found
 
 
 def ranking_report(judged: Judged) -> RankingReport:
@@ -422,7 +424,9 @@ def _ideal_first(judged: Judged, k: int) -> NDArray[np.float64]:
 
 def _ratio(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
     """Divide, with 0 where there is nothing to find."""
-    return np.divide(above, below, out=np.zeros(len(above)), where=below > 0)
+    ratio = np.zeros(len(above))
+    np.divide(above, below, out=ratio, where=below > 0)
+    return ratio
 
 
 def _relevant(query: str, grades: Mapping[str, int]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Semantic textual similarity: do cosines of sentence vectors rank pairs as people do?"""
+"""Semantic textual similarity: whether cosines of sentence vectors rank pairs as people do."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def cosine_scores(A: Any, B: Any) -> NDArray[np.float64]:
     left, right = first.astype(np.float64), second.astype(np.float64)
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     dots = np.einsum("ij,ij->i", left, right)
-    return np.clip(np.divide(dots, lengths, out=np.zeros(len(dots)), where=lengths > 0), -1.0, 1.0)
+    cosines = np.zeros(len(dots))
+    np.divide(dots, lengths, out=cosines, where=lengths > 0)
+    return np.clip(cosines, -1.0, 1.0)
 
 
 def spearman(x: Any, y: Any) -> float:
@@ -106,7 +108,7 @@ def sts_scores(
     if len(pairs) == 0:
         raise ValueError("pairs: none given; at least one (text, text, gold score) is needed")
     texts = list(dict.fromkeys(text for first, second, _ in pairs for text in (first, second)))
-    encode = encoder.encode if isinstance(encoder, Encoder) or hasattr(encoder, "encode") else encoder
+    encode = getattr(encoder, "encode", encoder)
     vectors = check_vectors(encode(texts), name="encoded texts")
     if len(vectors) != len(texts):
         raise ValueError(f"encoded texts: {len(vectors)} vectors for {len(texts)} texts; one row a text is needed")
@@ -227,16 +229,16 @@ class _Ranker:
         return ranks
 
 
-def _correlation(
-    counts: NDArray[np.int64], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _correlation(counts: NDArray[np.int64], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pearson correlation of ranks, each counted as often as it was drawn; 0 where one side does not vary."""
     middle = (counts.shape[1] + 1) / 2  # the mean of n ranks, whatever the ties
     x, y = x - middle, y - middle
     weighted = counts * x
     covariance = np.einsum("ij,ij->i", weighted, y)
     scale = np.sqrt(np.einsum("ij,ij->i", weighted, x) * np.einsum("ij,ij,ij->i", counts, y, y))
-    return np.clip(np.divide(covariance, scale, out=np.zeros(len(scale)), where=scale > 0), -1.0, 1.0)
+    correlation = np.zeros(len(scale))
+    np.divide(covariance, scale, out=correlation, where=scale > 0)
+    return np.clip(correlation, -1.0, 1.0)
 
 
 def _check_gold(gold: Any) -> NDArray[np.float64]:
