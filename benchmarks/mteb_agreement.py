@@ -18,7 +18,7 @@ from sentence_transformers import SentenceTransformer
 import theatrum
 from theatrum.data import load
 from theatrum.evaluate import judge, ndcg_at
-from theatrum.text.minilm import minilm_folder
+from theatrum.text.minilm import packaged_folder
 
 LIMIT = 1e-4
 
@@ -54,7 +54,7 @@ def ours(collection) -> float:
 
 def main() -> None:
     """Compare on the collections named, xquad-en and cranfield otherwise."""
-    model = SentenceTransformer(str(minilm_folder()), device="cpu")
+    model = SentenceTransformer(str(packaged_folder()), device="cpu")
     for name in sys.argv[1:] or ["xquad-en", "cranfield"]:
         collection = load(name)
         result = mteb.evaluate(model, [as_task(collection)], cache=None, overwrite_strategy="always")

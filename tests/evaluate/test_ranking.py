@@ -70,7 +70,8 @@ def test_equals_trec_eval(seed):
 @settings(max_examples=150, deadline=None)
 @given(
     ranking=st.lists(st.sampled_from("abcdefgh"), unique=True, min_size=1),
-    grades=st.dictionaries(st.sampled_from("abcdefghij"), st.integers(-2, 5), min_size=1),
+    # pytrec_eval 0.5.11 crashes (segmentation fault) on a query whose judgements are all below -1.
+    grades=st.dictionaries(st.sampled_from("abcdefghij"), st.integers(-1, 5), min_size=1),
     k=st.integers(1, 12),
 )
 def test_equals_trec_eval_on_any_small_case(ranking, grades, k):
@@ -123,6 +124,15 @@ def test_prepared_judgements_give_the_same_as_judging_alone():
 def test_arrays_of_fixed_width_strings_are_taken():
     ranked, queries, qrels = random_case(4)
     np.testing.assert_array_equal(judge(ranked.astype(str), queries, qrels).gains, judge(ranked, queries, qrels).gains)
+
+
+def test_negative_grades_are_like_zero():
+    ranked, queries, qrels = random_case(5)
+    lower = {q: {d: g if g > 0 else -9 for d, g in grades.items()} for q, grades in qrels.items()}
+    zero = {q: {d: max(g, 0) for d, g in grades.items()} for q, grades in qrels.items()}
+    for metric in TREC_NAMES.values():
+        a, b = (metric(judge(ranked, queries, one), 10) for one in (lower, zero))
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_gap_counts_as_a_rank():

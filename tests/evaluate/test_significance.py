@@ -105,7 +105,7 @@ def test_compare_with_best():
     }
     field["close"] -= max(field["close"].mean() - base.mean() + 0.001, 0)
     found = {one.name: one for one in compare_with_best(field, n_permutations=2000)}
-    assert list(found)[0] == "best" and list(found)[-1] == "worse"
+    assert next(iter(found)) == "best" and list(found)[-1] == "worse"
     assert found["best"].tied and found["best"].difference == 0 and found["best"].p_adjusted == 1
     assert found["close"].tied and found["close"].difference < 0
     assert not found["worse"].tied and found["worse"].difference == pytest.approx(field["worse"].mean() - base.mean())

@@ -361,8 +361,7 @@ def hit_rate_at(judged: Judged, k: int) -> NDArray[np.float64]:
     >>> hit_rate_at(judge([["x", "a"], ["x", "y"]], ["q1", "q2"], {"q1": {"a": 1}}), 2).tolist()
     [1.0, 0.0]
     """
-    found: NDArray[np.float64] = _hits(judged, k).any(axis=1).astype(np.float64)
-    return found
+    return np.where(_hits(judged, k).any(axis=1), 1.0, 0.0)
 
 
 def ranking_report(judged: Judged) -> RankingReport:

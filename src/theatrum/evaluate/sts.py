@@ -108,7 +108,7 @@ def sts_scores(
     if len(pairs) == 0:
         raise ValueError("pairs: none given; at least one (text, text, gold score) is needed")
     texts = list(dict.fromkeys(text for first, second, _ in pairs for text in (first, second)))
-    encode = getattr(encoder, "encode", encoder)
+    encode: Any = getattr(encoder, "encode", None) or encoder
     vectors = check_vectors(encode(texts), name="encoded texts")
     if len(vectors) != len(texts):
         raise ValueError(f"encoded texts: {len(vectors)} vectors for {len(texts)} texts; one row a text is needed")

@@ -47,7 +47,7 @@ class SentenceTransformerEncoder:
 
     Texts are tokenised once, sorted by their number of tokens and run in batches of about a thousand tokens, so that
     hardly anything is padding. A text's vector does not depend on the other texts of the call beyond float rounding:
-    with MiniLM, alone against in a mixed batch, no coordinate differed by more than 3e-7. A text that comes twice in
+    with MiniLM, alone against in a mixed batch, no coordinate differed by more than 2e-7. A text that comes twice in
     a call is encoded once. The model runs in float32.
 
     Parameters

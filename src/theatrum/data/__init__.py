@@ -1,0 +1,26 @@
+"""Data: known sets by name, and users' files."""
+
+from __future__ import annotations
+
+from theatrum.data.collection import Collection, Document, LabelledTexts, PlainText, SentencePairs
+from theatrum.data.corpus import CorpusReader, CorpusSummary, read_corpus
+from theatrum.data.datasets import cache_folder, describe, is_collection, load, names
+from theatrum.data.judgements import read_qrels, read_queries
+
+__all__ = [
+    "Collection",
+    "CorpusReader",
+    "CorpusSummary",
+    "Document",
+    "LabelledTexts",
+    "PlainText",
+    "SentencePairs",
+    "cache_folder",
+    "describe",
+    "is_collection",
+    "load",
+    "names",
+    "read_corpus",
+    "read_qrels",
+    "read_queries",
+]
