@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 import typer.main
-from theatrum.atlas import as_markdown, ledger_folder, load_entries
 
 from theatrum import registry
+from theatrum.atlas import as_markdown, ledger_folder, load_entries
 from theatrum.cli.app import app
 
 ROOMS = {
@@ -57,8 +57,8 @@ def claims_page() -> str:
     lines = [
         "# Claims, measured",
         "",
-        "Each row is one inequality of a paper's claim, measured again on data that anyone can get; `theatrum claim 89`",
-        "measures it on your machine. A claim that does not hold is shown as not holding.",
+        "Each row is one inequality of a paper's claim, measured again on data that anyone can get. To measure",
+        "one on your machine: `theatrum claim 89`. A claim that does not hold is shown as not holding.",
     ]
     folder = ledger_folder()
     for path in sorted(folder.glob("[0-9]*.json")) if folder else []:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from theatrum.checks import Options, Range, check_ids, check_parameters, check_vectors, unit_rows
+from theatrum.checks import Options, Range, check_ids, check_parameters, check_texts, check_vectors, unit_rows
 
 
 class Part:
@@ -74,3 +74,10 @@ def test_bad_ids(ids, message):
 def test_unit_rows_keep_zero_rows_zero():
     X = unit_rows(np.array([[3, 4], [0, 0], [1e-30, 0]], dtype=np.float32))
     assert np.allclose(np.linalg.norm(X, axis=1), [1, 0, 1])
+
+
+def test_check_texts_names_the_row():
+    with pytest.raises(ValueError, match="queries: row 1 is int"):
+        check_texts(["a", 2], name="queries")
+    with pytest.raises(ValueError, match="put it in a list"):
+        check_texts("a", name="queries")

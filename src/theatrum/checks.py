@@ -187,6 +187,42 @@ def check_ids(ids: Sequence[str], n: int) -> list[str]:
     return checked
 
 
+def check_k(k: int, n: int) -> int:
+    """Return k, cut to the n items there are.
+
+    Examples
+    --------
+    >>> check_k(10, 3)
+    3
+    >>> check_k(0, 3)
+    Traceback (most recent call last):
+    ...
+    ValueError: k must be a whole number of at least 1, got 0
+    """
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise ValueError(f"k must be a whole number of at least 1, got {k!r}")
+    return min(int(k), n)
+
+
+def check_texts(texts: Sequence[str], *, name: str) -> list[str]:
+    """Return texts as a list, or say which row is not a text.
+
+    Examples
+    --------
+    >>> check_texts("one text", name="queries")
+    Traceback (most recent call last):
+    ...
+    ValueError: queries: expected a list of texts, got one text; put it in a list
+    """
+    if isinstance(texts, str):
+        raise ValueError(f"{name}: expected a list of texts, got one text; put it in a list")
+    rows = list(texts)
+    for row, text in enumerate(rows):
+        if not isinstance(text, str):
+            raise ValueError(f"{name}: row {row} is {type(text).__name__}, expected a text")
+    return rows
+
+
 def unit_rows(X: Vectors) -> Vectors:
     """Scale rows to length 1 (cosine means unit rows); zero rows stay zero.
 
@@ -197,4 +233,5 @@ def unit_rows(X: Vectors) -> Vectors:
     """
     # float64: the square of a small float32 underflows to zero.
     norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(np.float32)[:, None]
-    return X / np.where(norms > 0, norms, np.float32(1))
+    norms[norms == 0] = 1
+    return np.divide(X, norms, dtype=np.float32)

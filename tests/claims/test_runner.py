@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from theatrum.atlas import entry
 
+from theatrum.atlas import entry
 from theatrum.claims import runner
 from theatrum.claims.outcome import Inequality, Outcome
 
@@ -22,7 +22,7 @@ def fake_claim(monkeypatch):
 
 
 def test_record_round_trip(fake_claim, tmp_path):
-    record = runner.measure(89, "smoke")
+    record = runner.measure(89, "cpu")
     path = runner.write_record(record, tmp_path)
     found = json.loads(path.read_text())
     assert path.name == "089.json"
@@ -30,8 +30,13 @@ def test_record_round_trip(fake_claim, tmp_path):
     assert [one["holds"] for one in found["inequalities"]] == [False, True]
     assert found["inequalities"][1]["low"] is None
     assert found["measurements"]["ours"]["map"] == [0.5, 0.6]
-    assert found["versions"]["numpy"] and found["date"] and found["scale"] == "smoke" and found["machine"]
+    assert found["versions"]["numpy"] and found["date"] and found["scale"] == "cpu" and found["machine"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_smoke_run_stays_out_of_the_ledger(fake_claim, tmp_path):
+    with pytest.raises(ValueError, match="does not belong in the ledger"):
+        runner.write_record(runner.measure(89, "smoke"), tmp_path)
 
 
 def test_unknown_scale(fake_claim):
@@ -45,5 +50,5 @@ def test_written_claims_are_found(number):
 
 
 def test_unwritten_claim_says_so():
-    with pytest.raises(ValueError, match="row 115 .* has no claim yet"):
+    with pytest.raises(ValueError, match=r"row 115 .* has no claim yet"):
         runner.find_claim(115)

@@ -4,7 +4,7 @@ import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from theatrum.evaluate.ranking import (
+from theatrum.evaluate import (
     average_precision_at,
     hit_rate_at,
     judge,

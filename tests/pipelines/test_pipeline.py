@@ -98,7 +98,7 @@ def test_empty_corpus_single_row_and_large_k(corpus):
 
 def test_bad_rows_are_named(corpus):
     ids, texts = corpus
-    with pytest.raises(ValueError, match="'wing-0' .row 300. is there already"):
+    with pytest.raises(ValueError, match=r"'wing-0' .row 300. is there already"):
         theatrum.pipeline("lsa").fit([*ids, "wing-0"], [*texts, "again"])
     with pytest.raises(ValueError, match="row 1 is int, expected a text"):
         theatrum.pipeline("lsa").fit(["a", "b"], ["a", 3])

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from theatrum.checks import check_k
 from theatrum.text import sparse_index
-from theatrum.text.sparse_index import CONTENTS, SparseIndex, best_columns, check_k
+from theatrum.text.sparse_index import CONTENTS, SparseIndex, best_columns
 
 
 @settings(max_examples=60, deadline=None)

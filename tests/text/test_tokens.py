@@ -8,7 +8,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from theatrum.text.tokens import (
     ENGLISH_STOPWORDS,
-    check_texts,
     count_matrix,
     inverse_document_frequency,
     tfidf_rows,
@@ -66,10 +65,3 @@ def test_weights_agree_with_scikit_learn():
 def test_unknown_words_are_passed_over():
     assert count_matrix([["flow", "new"]], {"flow": 0}).toarray().tolist() == [[1.0]]
     assert count_matrix([], {"flow": 0}).shape == (0, 1)
-
-
-def test_check_texts_names_the_row():
-    with pytest.raises(ValueError, match="queries: row 1 is int"):
-        check_texts(["a", 2], name="queries")
-    with pytest.raises(ValueError, match="put it in a list"):
-        check_texts("a", name="queries")

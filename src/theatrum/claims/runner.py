@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from theatrum.atlas import Entry, entry, ledger_folder
+from theatrum.atlas import Entry, entry, ledger_folder, status
 from theatrum.claims.outcome import Outcome, Scale
 
 # Whatever may change a measured number is recorded beside it.
@@ -51,6 +51,8 @@ class Record:
         When, and at which revision of this repository (empty outside a checkout; "+" when it had changes).
     machine : str
         In general terms.
+    contract_test : bool
+        Whether the method has its contract test in this checkout; an installed copy has no tests to look at.
     versions : dict
         Packages that the numbers depend on.
     """
@@ -67,6 +69,7 @@ class Record:
     date: str
     commit: str
     machine: str
+    contract_test: bool
     versions: dict[str, str]
 
 
@@ -143,6 +146,7 @@ def measure(number: int, scale: Scale = "cpu") -> Record:
         date=date.today().isoformat(),
         commit=_commit(),
         machine=_machine(),
+        contract_test=status(found).tested,
         versions=_installed(),
     )
 
@@ -154,7 +158,11 @@ def write_record(record: Record, folder: Path | None = None) -> Path:
     ------
     FileNotFoundError
         No ledger: outside a checkout, name a folder.
+    ValueError
+        A smoke run: it shows that a measurement runs, not that a claim holds.
     """
+    if record.scale == "smoke":
+        raise ValueError("a smoke run does not belong in the ledger; measure at scale cpu or gpu")
     folder = folder or ledger_folder()
     if folder is None:
         raise FileNotFoundError("no ledger folder was found; name one, or run inside a checkout of theatrum")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from theatrum.cli.source import Columns, open_source, remarks, tell_source
-from theatrum.data import Collection, CorpusReader, cache_folder, is_collection, load
+from theatrum.data import Collection, CorpusReader, Document, cache_folder, is_collection, load
 from theatrum.encoding import encode_corpus
 from theatrum.store import VectorStore
 
@@ -29,19 +30,17 @@ def run_encode(source: str, pipeline: str, out: Path, store: Path | None, column
             source = str(spool)
         readers: list[CorpusReader] = []
 
-        if is_collection(source):
-            collection = load(source)
-            if not isinstance(collection, Collection):
-                raise ValueError(f"{source!r} is no retrieval collection; it has no documents to encode")
-
-        def documents() -> CorpusReader | Collection:
+        def documents() -> Iterable[Document]:
+            if is_collection(source):
+                found: Collection = load(source)
+                return found.documents
             readers.append(open_source(source, columns, rejects))
             return readers[-1]
 
         with Progress(*bar, console=remarks, transient=True) as progress:
             task = progress.add_task(f"encoding with {pipeline}", total=None)
             done = encode_corpus(
-                (lambda: collection.documents) if is_collection(source) else documents,
+                documents,
                 pipeline,
                 out,
                 vectors,

@@ -15,7 +15,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of a corpus.
+    r"""One document of a corpus.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Document:
     Examples
     --------
     >>> Document("d1", "They buckle.", "Thin plates").content
-    'Thin plates\\nThey buckle.'
+    'Thin plates\nThey buckle.'
     """
 
     id: str

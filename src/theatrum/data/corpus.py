@@ -170,7 +170,7 @@ def read_corpus(
     id_column: str | None = None,
     rejects: str | Path | None = None,
 ) -> CorpusReader:
-    """Open a corpus; nothing is read until it is iterated over.
+    r"""Open a corpus; nothing is read until it is iterated over.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def read_corpus(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "plates.jsonl"
-    ...     _ = path.write_text('{"body": "thin plates"}\\n{broken\\n')
+    ...     _ = path.write_text('{"body": "thin plates"}\n{broken\n')
     ...     reader = read_corpus(path)
     ...     texts = [document.text for document in reader]
     >>> texts, reader.columns, reader.summary.rejected

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 csv.field_size_limit(2**31 - 1)  # the default of 128 kB refuses a long document
 
@@ -57,7 +57,7 @@ def open_bytes(source: str) -> Iterator[BinaryIO]:
         if not path.is_file():
             raise FileNotFoundError(f"{source} does not exist")
         if path.suffix == ".gz":
-            yield stack.enter_context(gzip.open(path, "rb"))  # type: ignore[arg-type]  # a GzipFile reads as BinaryIO
+            yield cast("BinaryIO", stack.enter_context(gzip.open(path, "rb")))
         elif path.suffix == ".zst":
             import zstandard
 

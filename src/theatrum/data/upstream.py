@@ -12,11 +12,11 @@ _FIELD = re.compile(r"^\.([A-Z])\s*$", re.MULTILINE)
 
 
 def smart_records(text: str) -> list[tuple[str, dict[str, str]]]:
-    """Split a file of the SMART system into records: number, and field letter -> text with single spaces.
+    r"""Split a file of the SMART system into records: number, and field letter -> text with single spaces.
 
     Examples
     --------
-    >>> smart_records(".I 1\\n.T\\nthin\\nplates\\n.W\\nthey buckle .\\n")
+    >>> smart_records(".I 1\n.T\nthin\nplates\n.W\nthey buckle .\n")
     [('1', {'T': 'thin plates', 'W': 'they buckle .'})]
     """
     pieces = _RECORD.split(text)

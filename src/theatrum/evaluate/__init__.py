@@ -12,17 +12,14 @@ from typing import TYPE_CHECKING, Any
 from theatrum.evaluate.isotropy import Isotropy, isotropy
 
 if TYPE_CHECKING:
+    from theatrum.evaluate.judgements import Judged, Judgements, judge, prepare_judgements
     from theatrum.evaluate.pareto import pareto_front
     from theatrum.evaluate.ranking import (
-        Judged,
-        Judgements,
         RankingReport,
         average_precision_at,
         hit_rate_at,
-        judge,
         ndcg_at,
         precision_at,
-        prepare_judgements,
         ranking_report,
         recall_at,
         reciprocal_rank_at,
@@ -46,8 +43,8 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "BootstrapDifference": "theatrum.evaluate.significance",
     "Comparison": "theatrum.evaluate.significance",
-    "Judged": "theatrum.evaluate.ranking",
-    "Judgements": "theatrum.evaluate.ranking",
+    "Judged": "theatrum.evaluate.judgements",
+    "Judgements": "theatrum.evaluate.judgements",
     "RankingReport": "theatrum.evaluate.ranking",
     "average_precision_at": "theatrum.evaluate.ranking",
     "bootstrap_spearman_difference": "theatrum.evaluate.sts",
@@ -55,13 +52,13 @@ _EXPORTS = {
     "cosine_scores": "theatrum.evaluate.sts",
     "hit_rate_at": "theatrum.evaluate.ranking",
     "holm": "theatrum.evaluate.significance",
-    "judge": "theatrum.evaluate.ranking",
+    "judge": "theatrum.evaluate.judgements",
     "ndcg_at": "theatrum.evaluate.ranking",
     "paired_bootstrap": "theatrum.evaluate.significance",
     "paired_randomization_test": "theatrum.evaluate.significance",
     "pareto_front": "theatrum.evaluate.pareto",
     "precision_at": "theatrum.evaluate.ranking",
-    "prepare_judgements": "theatrum.evaluate.ranking",
+    "prepare_judgements": "theatrum.evaluate.judgements",
     "ranking_report": "theatrum.evaluate.ranking",
     "recall_at": "theatrum.evaluate.ranking",
     "reciprocal_rank_at": "theatrum.evaluate.ranking",

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from theatrum.checks import check_ids, check_vectors
+from theatrum.checks import check_ids, check_k, check_texts, check_vectors
 from theatrum.contracts import (
     Attributes,
     Encoder,
@@ -54,32 +54,6 @@ def word_counts(texts: Sequence[str]) -> np.ndarray:
     [3.0, 1.0]
     """
     return np.array([max(len(_WORD.findall(text)), 1) for text in texts], dtype=np.float64)
-
-
-def clip_k(k: int, n: int) -> int:
-    """Check k and cut it to the number of documents."""
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"k must be a whole number of at least 1, got {k!r}")
-    return min(int(k), n)
-
-
-def check_texts(texts: Sequence[str], *, name: str) -> list[str]:
-    """Return texts as a list, or say which row is not a text.
-
-    Examples
-    --------
-    >>> check_texts("one text", name="queries")
-    Traceback (most recent call last):
-    ...
-    ValueError: queries: expected a list of texts, got one text; put it in a list
-    """
-    if isinstance(texts, str):
-        raise ValueError(f"{name}: expected a list of texts, got one text; put it in a list")
-    rows = list(texts)
-    for row, text in enumerate(rows):
-        if not isinstance(text, str):
-            raise ValueError(f"{name}: row {row} is {type(text).__name__}, expected a text")
-    return rows
 
 
 class DenseRetriever:
@@ -152,7 +126,7 @@ class DenseRetriever:
         source: VectorSource | None = None,
     ) -> tuple[Ids, Scores]:
         """Best k ids (q, k) and scores (q, k) for every query."""
-        k = clip_k(k, len(self))
+        k = check_k(k, len(self))
         rows = check_texts(queries, name="queries")
         if not rows:
             return np.empty((0, k), dtype=object), np.empty((0, k), dtype=np.float32)
@@ -211,7 +185,7 @@ class FusedRetriever:
         source: VectorSource | None = None,
     ) -> tuple[Ids, Scores]:
         """Search every member and merge."""
-        k = clip_k(k, len(self))
+        k = check_k(k, len(self))
         depth = max(k, getattr(self.fusion, "candidates", k))
         rankings = [
             member.search(queries, depth, where, source=source)

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 from scipy.sparse import csc_matrix, csr_matrix
 
-from theatrum.checks import Constraint, Options, Range, check_ids, check_parameters
+from theatrum.checks import Constraint, Options, Range, check_ids, check_parameters, check_texts
 from theatrum.contracts import Attributes, Ids, Scores, Where
 from theatrum.text.sparse_index import SparseIndex
-from theatrum.text.tokens import ENGLISH_STOPWORDS, check_texts, count_matrix, vocabulary, words
+from theatrum.text.tokens import ENGLISH_STOPWORDS, count_matrix, vocabulary, words
 
 
 def bm25_weights(documents: Sequence[Sequence[str]], columns: Mapping[str, int], *, k1: float, b: float) -> csr_matrix:

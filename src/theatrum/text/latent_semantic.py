@@ -11,11 +11,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from theatrum.checks import Constraint, Options, Range, check_parameters, unit_rows
+from theatrum.checks import Constraint, Options, Range, check_parameters, check_texts, unit_rows
 from theatrum.contracts import Role, Vectors
 from theatrum.text.tokens import (
     ENGLISH_STOPWORDS,
-    check_texts,
     count_matrix,
     inverse_document_frequency,
     tfidf_rows,

@@ -15,11 +15,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from theatrum.checks import Constraint, Options, Range, check_parameters, unit_rows
+from theatrum.checks import Constraint, Options, Range, check_parameters, check_texts, unit_rows
 from theatrum.contracts import Role, Vectors
 from theatrum.extras import require
 from theatrum.text.model_folders import folder_digest, model_folder
-from theatrum.text.tokens import check_texts
 from theatrum.text.transformer_engine import PROMPT_NAMES, TransformerEngine, length_batches, windows
 
 # Texts tokenised and sorted at a time: enough to find equals, small enough to hold the tokens of.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from theatrum.checks import check_k
 from theatrum.contracts import Attributes, Ids, Scores, Where
 from theatrum.persistence import ARRAYS, load_arrays, save_arrays
 
@@ -60,19 +61,6 @@ def best_columns(scores: csr_matrix, k: int) -> tuple[NDArray[np.int64], NDArray
         columns[row, : len(order)] = column[order]
         values[row, : len(order)] = value[order]
     return columns, values
-
-
-def check_k(k: int, n: int) -> int:
-    """Check k and cut it to the number of documents.
-
-    Examples
-    --------
-    >>> check_k(10, 3)
-    3
-    """
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"k must be a whole number of at least 1, got {k!r}")
-    return min(int(k), n)
 
 
 class SparseIndex:

@@ -9,13 +9,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from theatrum.checks import Constraint, Options, check_ids, check_parameters
+from theatrum.checks import Constraint, Options, check_ids, check_parameters, check_texts
 from theatrum.contracts import Attributes, Ids, Scores, Where
 from theatrum.persistence import load_arrays, save_arrays
 from theatrum.text.sparse_index import SparseIndex
 from theatrum.text.tokens import (
     ENGLISH_STOPWORDS,
-    check_texts,
     count_matrix,
     inverse_document_frequency,
     tfidf_rows,

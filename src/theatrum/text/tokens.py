@@ -24,25 +24,6 @@ _MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff\u0e3
 _WORD = re.compile(f"[{_UNSPACED}]|(?:[^\\W{_UNSPACED}]|[{_MARKS}])+")
 
 
-def check_texts(texts: Sequence[str], *, name: str) -> list[str]:
-    """Return texts as a list, or say which row is not a text.
-
-    Examples
-    --------
-    >>> check_texts(["fine", None], name="texts")
-    Traceback (most recent call last):
-    ...
-    ValueError: texts: row 1 is NoneType, expected a text
-    """
-    if isinstance(texts, str):
-        raise ValueError(f"{name}: expected a list of texts, got one text; put it in a list")
-    rows = list(texts)
-    for row, text in enumerate(rows):
-        if not isinstance(text, str):
-            raise ValueError(f"{name}: row {row} is {type(text).__name__}, expected a text")
-    return rows
-
-
 def words(text: str, *, stopwords: frozenset[str] = frozenset()) -> list[str]:
     """Split a text into lower-case words.
 
