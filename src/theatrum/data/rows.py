@@ -62,7 +62,8 @@ def open_bytes(source: str) -> Iterator[BinaryIO]:
             import zstandard
 
             file = stack.enter_context(path.open("rb"))
-            yield stack.enter_context(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))
+            stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+            yield stack.enter_context(io.BufferedReader(cast("io.RawIOBase", stream)))
         else:
             yield stack.enter_context(path.open("rb"))
 
@@ -200,8 +201,9 @@ def _parquet_rows(file: BinaryIO) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     try:
-        # Parquet is read from its end: a packed stream has to be whole in memory.
-        table = pq.ParquetFile(file if file.seekable() else io.BytesIO(file.read()))
+        # Parquet is read from its end: what is not a plain file has to be whole in memory.
+        plain = isinstance(getattr(file, "raw", None), io.FileIO)
+        table = pq.ParquetFile(file if plain else io.BytesIO(file.read()))
     except pa.ArrowInvalid as error:
         raise ValueError(f"not a readable parquet file: {error}") from None
     number = 0
