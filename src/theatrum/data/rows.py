@@ -108,9 +108,10 @@ def read_rows(source: str) -> Iterator[Row]:
     except (EOFError, gzip.BadGzipFile) as error:
         raise ValueError(f"{source} is damaged or cut short: {error}") from None
     except Exception as error:
-        if type(error).__module__.startswith("zstd"):
-            raise ValueError(f"{source} is damaged or cut short: {error}") from None
-        raise
+        # zstandard's own error, without importing zstandard for files that need none.
+        if type(error).__name__ != "ZstdError":
+            raise
+        raise ValueError(f"{source} is damaged or cut short: {error}") from None
 
 
 def _decoded(lines: Iterable[bytes]) -> Iterator[tuple[int, str | None, str]]:
