@@ -123,8 +123,8 @@ def parameters(part: object) -> dict[str, Any]:
     >>> parameters(Cut(dim=4))
     {'dim': 4}
     """
-    signature = inspect.signature(type(part).__init__).parameters
-    values = {name: getattr(part, name) for name in signature if name != "self"}
+    signature = inspect.signature(type(part)).parameters
+    values = {name: getattr(part, name) for name in signature}
     return {name: value for name, value in values.items() if not _same(value, signature[name].default)}
 
 
@@ -146,8 +146,6 @@ def _fitted(part: object) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
                 values[name] = value.tolist()
             else:
                 values[name] = value
-        elif name == "n_features_in_":
-            values[name] = int(value)
     return values, arrays
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from theatrum.checks import check_ids, check_k, check_texts, check_vectors
+from theatrum.checks import check_ids, check_k, check_texts, check_vectors, unit_rows
 from theatrum.contracts import (
     Attributes,
     Encoder,
@@ -111,6 +111,8 @@ class DenseRetriever:
             else:
                 refiner.fit(X)
             X = check_vectors(refiner.transform(X), name=f"vectors after {type(refiner).__name__}")
+        if getattr(self.index, "metric", None) == "cosine":
+            X = unit_rows(X)  # the index would do so too, but ranges and codewords must be learnt from what it stores
         if self.quantizer is not None:
             self.quantizer.fit(X)
         self.index.fit(X, self.quantizer)

@@ -131,14 +131,14 @@ class CachedTokenizer:
         with self._lock:
             chunks, counts = self._chunks(texts)
             sizes = self._ends[chunks + 1] - self._ends[chunks]
-            stops = np.cumsum(sizes)
+            stops = np.cumsum(sizes, dtype=np.int64)
             # Position of every token in the table of chunks: the chunk's start plus the place in the chunk.
             places = np.arange(stops[-1] if len(stops) else 0) + np.repeat(self._ends[chunks] - (stops - sizes), sizes)
             ids = self._ids[places]
             if self._characters > _MOST_CHARACTERS:
                 self._forget()
-        total = np.concatenate([[0], stops])
-        return ids, np.diff(total[np.concatenate([[0], np.cumsum(counts)])])
+        total = np.concatenate([np.zeros(1, dtype=np.int64), stops])
+        return ids, np.diff(total[np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)])
 
     def _forget(self) -> None:
         self._numbers = _Numbers()

@@ -1,0 +1,341 @@
+"""What all indexes share: ids, attributes, filters, deletion, scoring again, and their folder on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theatrum.checks import Constraint, Options, Range, check_ids, check_parameters, check_vectors, unit_rows
+from theatrum.compress import Int8Quantizer
+from theatrum.contracts import Attributes, Ids, Quantizer, Scores, Vectors, Where
+from theatrum.persistence import load_arrays, save_arrays
+from theatrum.search import faiss_engine as engine
+from theatrum.search.faiss_engine import Metric, Positions
+from theatrum.search.filters import parse_filter
+from theatrum.search.fine_copy import FILE as FINE_FILE
+from theatrum.search.fine_copy import FineCopy, Precision
+
+INDEX_FILE, ROWS_FILE, STATE_FILE, RANGES_FILE = "index.faiss", "rows.arrow", "state.json", "fine.safetensors"
+_EXACT_BELOW = 2048  # so few survivors of a filter are compared one by one, whatever the index
+
+
+class VectorIndex:
+    """Keeps the Index contract on top of a FAISS structure, which a subclass makes in ``_make``.
+
+    Parameters
+    ----------
+    metric : {"cosine", "ip", "l2"}, default="cosine"
+        Cosine makes unit rows of all vectors and queries; the score of l2 is minus the squared distance.
+    rescore : {"int8", "float32"} or None, default=None
+        Keep a finer copy on disk and score the best candidates again from it.
+    oversample : int, default=8
+        Candidates a hit for scoring again.
+    """
+
+    constraints: ClassVar[Mapping[str, Sequence[Constraint]]] = {
+        "metric": [Options(("cosine", "ip", "l2"))],
+        "rescore": [Options(("int8", "float32")), None],
+        "oversample": [Range(int, 1)],
+    }
+
+    def __init__(self, *, metric: Metric = "cosine", rescore: Precision | None = None, oversample: int = 8) -> None:
+        self.metric = metric
+        self.rescore = rescore
+        self.oversample = oversample
+
+    # What a subclass says.
+
+    def _make(self, sample: Vectors, quantizer: Quantizer | None) -> Any:
+        """Make the empty FAISS index."""
+        raise TypeError(f"{type(self).__name__} makes no index; use FlatIndex, HNSWIndex or InvertedFileIndex")
+
+    def _search_parameters(self, n: int, selector: Any) -> Any:
+        """Parameters of one FAISS search for n candidates."""
+        return engine.faiss().SearchParameters(sel=selector) if selector is not None else None
+
+    # The contract.
+
+    def fit(self, X: Vectors, quantizer: Quantizer | None = None) -> VectorIndex:
+        """Prepare the empty index from a sample.
+
+        Parameters
+        ----------
+        X : ndarray of float32, shape (n, d)
+            Vectors like those to come; lists and ranges are learnt from them.
+        quantizer : Quantizer or None
+            Fitted on vectors like X; None stores float32.
+
+        Returns
+        -------
+        VectorIndex
+            Itself, empty.
+        """
+        check_parameters(self, self.constraints)
+        rows = self._normalised(check_vectors(X))
+        self._dim = rows.shape[1]
+        self._quantizer = quantizer
+        self._index = self._make(engine.turned(rows, quantizer), quantizer)
+        self._fine = FineCopy.learn(self.rescore, rows) if self.rescore is not None else None
+        self._names: list[str] = []
+        self._places: dict[str, int] = {}
+        self._alive = np.zeros(0, dtype=bool)
+        self._attributes: dict[str, list[Any]] = {}
+        return self
+
+    def attach(self, quantizer: Quantizer) -> None:
+        """Give an index that was opened from disk the quantizer that its codes belong to."""
+        self._quantizer = quantizer
+
+    def add(self, ids: Sequence[str], X: Vectors, attributes: Attributes | None = None) -> None:
+        """Add vectors.
+
+        Raises
+        ------
+        ValueError
+            An id that is there already, another width, NaN, or attribute columns of another length or set.
+        """
+        rows = self._normalised(check_vectors(X, dim=self._dim, min_rows=0))
+        names = check_ids(ids, len(rows))
+        taken = next((name for name in names if name in self._places), None)
+        if taken is not None:
+            raise ValueError(f"ids: {taken!r} is in the index already; delete it first or use another id")
+        columns = self._checked_attributes(attributes or {}, len(rows))
+        if not names:
+            return
+        engine.add(self._index, rows, self._quantizer)
+        if self._fine is not None:
+            self._fine.append(rows)
+        start = len(self._names)
+        self._names += names
+        self._places.update(zip(names, range(start, start + len(names)), strict=True))
+        self._alive = np.concatenate([self._alive, np.ones(len(names), dtype=bool)])
+        for name, values in columns.items():
+            self._attributes.setdefault(name, []).extend(values)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Take ids out of all later searches; their space is not given back.
+
+        Raises
+        ------
+        ValueError
+            An id that is not in the index; then nothing is deleted.
+        """
+        names = check_ids(ids, len(ids))
+        unknown = next((name for name in names if name not in self._places), None)
+        if unknown is not None:
+            raise ValueError(f"ids: {unknown!r} is not in the index; nothing was deleted")
+        for name in names:
+            self._alive[self._places.pop(name)] = False
+
+    def search(self, Q: Vectors, k: int, where: Where | None = None) -> tuple[Ids, Scores]:
+        """Find the best k ids for every row of Q.
+
+        Parameters
+        ----------
+        Q : ndarray of float32, shape (q, d)
+            Queries.
+        k : int
+            Hits a query; more than there are is allowed.
+        where : mapping, optional
+            Filter on attributes; see `theatrum.search.filters`.
+
+        Returns
+        -------
+        ids : ndarray of str, shape (q, k)
+            Best first, equal scores in the order of adding; ``""`` where there are no more.
+        scores : ndarray of float32, shape (q, k)
+            Larger is better; ``-inf`` where there are no more.
+        """
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise ValueError(f"k must be a whole number of at least 1, got {k!r}")
+        self._check_attached()
+        queries = self._normalised(check_vectors(Q, name="Q", dim=self._dim, min_rows=0))
+        ids = np.full((len(queries), k), "", dtype=object)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        allowed = self._alive if where is None else self._alive & parse_filter(where).mask(self._attributes)
+        survivors = int(np.count_nonzero(allowed))
+        wanted = min(k, survivors)
+        if wanted and len(queries):
+            if survivors < len(allowed) and survivors <= max(_EXACT_BELOW, wanted * self.oversample):
+                found, values = self._exact(queries, np.flatnonzero(allowed), wanted)
+            else:
+                found, values = self._fast(queries, wanted, allowed if survivors < len(allowed) else None)
+            names = np.array([*self._names, ""], dtype=object)  # position -1 is no hit
+            ids[:, :wanted], scores[:, :wanted] = names[found], values
+        return ids, scores
+
+    def __len__(self) -> int:
+        """Vectors that can be found."""
+        return len(self._places)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes in memory that grow with the collection: vectors or codes, links, lists; no ids, no codebooks."""
+        return engine.memory_bytes(self._index)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of the finer copy on disk."""
+        return len(self._names) * self._fine.bytes_per_vector if self._fine is not None else 0
+
+    # How a search goes.
+
+    def _normalised(self, X: Vectors) -> Vectors:
+        return unit_rows(X) if self.metric == "cosine" else X
+
+    def _check_attached(self) -> None:
+        if self._quantizer is None and self._has_codes:
+            raise ValueError("this index holds codes and was opened without their quantizer; call attach first")
+
+    @property
+    def _has_codes(self) -> bool:
+        lib = engine.faiss()
+        full = (lib.IndexFlat, lib.IndexHNSWFlat, lib.IndexIVFFlat)
+        return not isinstance(self._index, full)
+
+    def _fast(self, Q: Vectors, k: int, allowed: NDArray[np.bool_] | None) -> tuple[Positions, Scores]:
+        kind = engine.kind_of(self._quantizer)
+        # Hamming distances and distances between codes only find candidates; their scores come from the decoded codes.
+        rough = kind == "binary" or (kind == "product" and hasattr(self._index, "hnsw"))
+        n = min(k * self.oversample if rough or self._fine is not None else k, len(self._names))
+        if allowed is not None and not engine.can_filter(self._index):
+            return self._exact(Q, np.flatnonzero(allowed), k)
+        selector = None
+        if allowed is not None:
+            bits = np.packbits(allowed, bitorder="little")  # must outlive the search: FAISS keeps a pointer
+            selector = engine.faiss().IDSelectorBitmap(bits)
+        assert kind != "binary" or self._quantizer is not None
+        asked = self._quantizer.encode(Q) if kind == "binary" and self._quantizer else engine.turned(Q, self._quantizer)
+        values, found = self._index.search(asked, n, params=self._search_parameters(n, selector))
+        if (found[:, :k] < 0).any() and hasattr(self._index, "hnsw"):
+            # A graph under a filter can run dry; the survivors cannot.
+            living = np.flatnonzero(self._alive if allowed is None else allowed)
+            return self._exact(Q, living, k)
+        if rough or self._fine is not None:
+            return self._score_again(Q, found, k)
+        return _ordered(found, -values if self.metric == "l2" else values, k)
+
+    def _score_again(self, Q: Vectors, found: Positions, k: int) -> tuple[Positions, Scores]:
+        """Score candidates (q, n) from the finer copy, or from the decoded codes."""
+        flat = np.unique(found[found >= 0])
+        vectors, queries = self._vectors(flat, Q)
+        places = np.searchsorted(flat, np.maximum(found, flat[0] if len(flat) else 0))
+        values = np.full(found.shape, -np.inf, dtype=np.float32)
+        for row, place in enumerate(places):
+            values[row] = self._scores(queries[row : row + 1], vectors[place])[0]
+        values[found < 0] = -np.inf
+        return _ordered(found, values, k)
+
+    def _exact(self, Q: Vectors, positions: Positions, k: int) -> tuple[Positions, Scores]:
+        """Compare with every one of some positions, in blocks."""
+        best_values = np.full((len(Q), 0), -np.inf, dtype=np.float32)
+        best = np.zeros((len(Q), 0), dtype=np.int64)
+        for start in range(0, len(positions), _EXACT_BELOW * 4):
+            block = positions[start : start + _EXACT_BELOW * 4]
+            vectors, queries = self._vectors(block, Q)
+            best = np.hstack([best, np.broadcast_to(block, (len(Q), len(block)))])
+            best_values = np.hstack([best_values, self._scores(queries, vectors)])
+            best, best_values = _ordered(best, best_values, min(k, best.shape[1]))
+        return best, best_values
+
+    def _vectors(self, positions: Positions, Q: Vectors) -> tuple[Vectors, Vectors]:
+        """Best known vectors at some positions, and the queries in the same space."""
+        if self._fine is not None:
+            return self._fine.rows(positions), Q
+        kind = engine.kind_of(self._quantizer)
+        queries = Q if kind == "binary" else engine.turned(Q, self._quantizer)
+        return engine.stored(self._index, positions, self._quantizer), queries
+
+    def _scores(self, Q: Vectors, X: Vectors) -> Scores:
+        products: Scores = Q @ X.T
+        if self.metric != "l2":
+            return products
+        return 2 * products - (Q**2).sum(axis=1)[:, None] - (X**2).sum(axis=1)
+
+    def _checked_attributes(self, attributes: Attributes, n: int) -> dict[str, list[Any]]:
+        columns = {str(name): list(values) for name, values in attributes.items()}
+        for name, values in columns.items():
+            if len(values) != n:
+                raise ValueError(f"attributes: {name!r} has {len(values)} values for {n} rows; None says missing")
+        if self._names and columns.keys() != self._attributes.keys():
+            raise ValueError(
+                f"attributes: got {sorted(columns) or 'none'}, the index has {sorted(self._attributes) or 'none'}; "
+                "every add must bring the same columns"
+            )
+        return columns
+
+    # Its folder.
+
+    def save_state(self, folder: Path) -> None:
+        """Write the FAISS file, the rows (ids, attributes), and the finer copy."""
+        import pyarrow as pa
+
+        engine.write(self._index, folder / INDEX_FILE)
+        columns = {"id": pa.array(self._names, pa.string()), "alive": pa.array(self._alive)}
+        columns |= {f"attribute:{name}": pa.array(values) for name, values in self._attributes.items()}
+        with pa.OSFile(str(folder / ROWS_FILE), "wb") as sink:
+            table = pa.table(columns)
+            with pa.ipc.new_file(sink, table.schema) as writer:
+                writer.write_table(table)
+        state = {"dim": self._dim, "binary": engine.kind_of(self._quantizer) == "binary"}
+        (folder / STATE_FILE).write_text(json.dumps(state) + "\n", encoding="utf-8")
+        if self._fine is not None:
+            self._fine.save(folder)
+            if self._fine.quantizer is not None:
+                ranges = {"low": self._fine.quantizer.low_, "span": self._fine.quantizer.span_}
+                save_arrays(ranges, folder / RANGES_FILE)
+
+    def open_state(self, folder: Path) -> None:
+        """Read back what ``save_state`` wrote; an index of codes then needs ``attach``.
+
+        Raises
+        ------
+        ValueError
+            A file is missing, damaged, or belongs to another index.
+        """
+        import pyarrow as pa
+
+        try:
+            state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+            with pa.OSFile(str(folder / ROWS_FILE), "rb") as source:
+                table = pa.ipc.open_file(source).read_all()
+        except (OSError, ValueError) as error:  # Arrow's errors are ValueErrors
+            raise ValueError(f"{folder}: the index is incomplete or damaged: {error}") from None
+        self._dim = int(state["dim"])
+        self._quantizer = None
+        self._names = table["id"].to_pylist()
+        self._alive = table["alive"].to_numpy(zero_copy_only=False).astype(bool)
+        self._places = {name: place for place, name in enumerate(self._names) if self._alive[place]}
+        prefix = "attribute:"
+        self._attributes = {
+            name.removeprefix(prefix): table[name].to_pylist() for name in table.column_names if name.startswith(prefix)
+        }
+        self._index = engine.read(
+            folder / INDEX_FILE, binary=bool(state["binary"]), dim=self._dim, rows=len(self._names)
+        )
+        self._fine = self._open_fine(folder) if self.rescore is not None else None
+
+    def _open_fine(self, folder: Path) -> FineCopy:
+        quantizer = None
+        if self.rescore == "int8":
+            ranges = load_arrays(folder / RANGES_FILE)
+            quantizer = Int8Quantizer()
+            quantizer.low_, quantizer.span_ = ranges["low"], ranges["span"]
+        assert self.rescore is not None
+        fine = FineCopy(self.rescore, self._dim, quantizer, folder / FINE_FILE)
+        there = fine.path.stat().st_size if fine.path.is_file() else -1
+        if there != len(self._names) * fine.bytes_per_vector:
+            raise ValueError(f"{fine.path} is missing or cut short; the index cannot score again without it")
+        return fine
+
+
+def _ordered(found: Positions, values: Scores, k: int) -> tuple[Positions, Scores]:
+    """Best k of each row, equal scores by position; positions below 0 last."""
+    values = np.where(found < 0, -np.inf, values).astype(np.float32)
+    order = np.lexsort((found, -values), axis=1)[:, :k]
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(values, order, axis=1)
