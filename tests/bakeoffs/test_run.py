@@ -6,12 +6,12 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from theatrum.data import Document
 
 import theatrum
 from theatrum.bakeoffs import Listener
+from theatrum.data import Document
 
-FIELD = ["tfidf", "lsa(dim=32)", "lsa(dim=32) | int8", "lsa(dim=32) | binary | hnsw", "rrf(bm25, lsa(dim=32))"]
+FIELD = ["tfidf", "lsa(dim=24)", "lsa(dim=24) | int8", "lsa(dim=24) | binary | hnsw", "rrf(bm25, lsa(dim=24))"]
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def test_every_pipeline_is_measured(result):
         assert len(one.dev) == result.n_dev
         assert min(one.memory_bytes, one.disk_bytes, one.queries_per_second, one.p95_ms, one.build_seconds) > 0
     by_name = {one.pipeline: one for one in result.measurements}
-    assert by_name["lsa(dim=32)"].memory_bytes == 128
-    assert by_name["lsa(dim=32) | int8"].memory_bytes == pytest.approx(32, abs=2)
+    assert by_name["lsa(dim=24)"].memory_bytes == 96
+    assert by_name["lsa(dim=24) | int8"].memory_bytes == pytest.approx(24)
 
 
 def test_the_files_are_there_and_agree(result):
@@ -66,7 +66,7 @@ def test_running_again_replaces_and_encodes_nothing(corpus, tmp_path):
         theatrum.bakeoff(documents, pipelines=FIELD[1:2], out=tmp_path / "out", store=tmp_path / "store")
         for _ in range(2)
     ]
-    assert runs[0].encoders[0].encoded == 300
+    assert runs[0].encoders[0].encoded > 100  # distinct texts
     assert runs[1].encoders[0].encoded == 0
     assert runs[0].measurements[1].test == runs[1].measurements[1].test
 
@@ -78,9 +78,9 @@ def test_a_pipeline_that_cannot_run_is_left_out_with_its_reason(corpus, tmp_path
         def left_out(self, pipeline, reason):
             heard.append(pipeline)
 
-    result = theatrum.bakeoff(corpus[1], pipelines=["lsa(dim=32) | pq(m=5)"], store=tmp_path, listener=Ear())
-    assert heard == ["lsa(dim=32) | pq(m=5)"] == list(result.left_out)
-    assert "5" in result.left_out[heard[0]]
+    result = theatrum.bakeoff(corpus[1], pipelines=["lsa(dim=24) | pq(m=7)"], store=tmp_path, listener=Ear())
+    assert heard == ["lsa(dim=24) | pq(m=7)"] == list(result.left_out)
+    assert "m=7 does not divide" in result.left_out[heard[0]]
 
 
 def test_judged_questions_and_budget(corpus, tmp_path):

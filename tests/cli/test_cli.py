@@ -32,7 +32,7 @@ def source(corpus, tmp_path_factory):
 @pytest.fixture(scope="module")
 def out(source, tmp_path_factory):
     folder = tmp_path_factory.mktemp("out")
-    (folder / "field.txt").write_text("tfidf\nlsa(dim=32) | int8\n")
+    (folder / "field.txt").write_text("tfidf\nlsa(dim=24) | int8\n")
     done = run(
         "bakeoff",
         source,
@@ -71,7 +71,7 @@ def test_encode(source, tmp_path, suffix):
     target = tmp_path / f"vectors{suffix}"
     columns = ("--text", "doc", "--id", "key")
     run(
-        "encode", source, *columns, "--pipeline", "lsa(dim=32) | pca(dim=8)", "--out", target, "--store", tmp_path / "s"
+        "encode", source, *columns, "--pipeline", "lsa(dim=24) | pca(dim=8)", "--out", target, "--store", tmp_path / "s"
     )
     if suffix == ".npy":
         X = np.load(target)

@@ -74,7 +74,7 @@ def test_equal_notation_gives_equal_results(corpus):
         ("lsa | int8 | binary", 13, "out of order"),
         ("lsa | lsa", 6, "out of order"),
         ("lsa | bm25", 6, "out of order"),
-        ("pca(2)", 0, "not with a refiner"),
+        ("pca(2)", 0, "a pipeline starts with an encoder"),
         ("bm25 | int8", 7, "makes rankings"),
         ("rrf(bm25)", 0, "at least two"),
         ("rrf(bm25, lsa | int8 | pca(3))", 23, "out of order"),
@@ -126,9 +126,8 @@ def test_filters_reach_every_member(corpus):
 
 
 def test_saved_part_is_not_a_pipeline(tmp_path):
-    from theatrum.refine.truncation import Truncation
-
     from theatrum.pipelines.pipeline import open_pipeline
+    from theatrum.refine.truncation import Truncation
 
     theatrum.save(Truncation(2).fit(np.eye(3)), tmp_path / "cut")
     with pytest.raises(ValueError, match=r"open it with theatrum\.open"):

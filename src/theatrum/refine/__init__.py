@@ -1,0 +1,45 @@
+"""Refine: vectors into better or smaller vectors, as scikit-learn transformers."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from theatrum.refine.neighbors import knn
+    from theatrum.refine.principal_components import PrincipalComponents
+    from theatrum.refine.truncation import Truncation
+    from theatrum.refine.twin_learning import TwinLearningReduction
+    from theatrum.refine.whitening import Whitening, ZipfianWhitening, whiten_static_embedding, word_counts
+
+_EXPORTS = {
+    "PrincipalComponents": "theatrum.refine.principal_components",
+    "Truncation": "theatrum.refine.truncation",
+    "TwinLearningReduction": "theatrum.refine.twin_learning",
+    "Whitening": "theatrum.refine.whitening",
+    "ZipfianWhitening": "theatrum.refine.whitening",
+    "knn": "theatrum.refine.neighbors",
+    "whiten_static_embedding": "theatrum.refine.whitening",
+    "word_counts": "theatrum.refine.whitening",
+}
+
+__all__ = [
+    "PrincipalComponents",
+    "Truncation",
+    "TwinLearningReduction",
+    "Whitening",
+    "ZipfianWhitening",
+    "knn",
+    "whiten_static_embedding",
+    "word_counts",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        return getattr(import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module 'theatrum.refine' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

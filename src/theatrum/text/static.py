@@ -113,8 +113,19 @@ class StaticEncoder:
 
     Examples
     --------
-    >>> encoder = StaticEncoder(n_components=128).fit(texts)  # doctest: +SKIP
-    >>> X = encoder.encode(texts)  # doctest: +SKIP
+    >>> import tempfile
+    >>> from tokenizers import models, pre_tokenizers
+    >>> tokenizer = Tokenizer(models.WordLevel({"?": 0, "wing": 1, "flow": 2, "heat": 3}, unk_token="?"))
+    >>> tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    >>> table = np.array([[0, 0], [3, 0], [1, 0], [0, 2]], dtype=np.float32)
+    >>> with tempfile.TemporaryDirectory() as folder:  # a model2vec folder
+    ...     tokenizer.save(folder + "/tokenizer.json")
+    ...     save_arrays({"embeddings": table}, Path(folder) / "model.safetensors")
+    ...     _ = (Path(folder) / "config.json").write_text('{"model_type": "model2vec"}')
+    ...     encoder = StaticEncoder(folder)
+    ...     X = encoder.encode(["wing flow", "heat in the wing", "nothing known"])
+    >>> X.round(2).tolist()
+    [[1.0, 0.0], [0.8299999833106995, 0.550000011920929], [0.0, 0.0]]
 
     References
     ----------
@@ -296,6 +307,7 @@ class StaticEncoder:
         self.teacher_tokens_ = teacher_tokens
         self._tokens = source.tokens
         self.__dict__.pop("_fingerprint", None)
+        del self._source  # the raw vectors and the transformer are large, and the cache folder has what `fit` would ask
 
 
 def _special(tokenizer: Tokenizer) -> set[int]:
