@@ -73,17 +73,21 @@ def test_ties_are_ties_and_differences_are_differences():
 
 
 def test_the_smallest_that_keeps_the_quality():
-    judged = judge(FIELD, Budget(), "judged")
-    assert judged.reference == "minilm"
-    assert judged.smallest == "minilm | int8"
-    assert judged.smallest_keeps == pytest.approx(0.499 / 0.5)
+    (small,) = judge(FIELD, Budget(), "judged").smallest
+    assert (small.encoder, small.pipeline) == ("minilm", "minilm | int8")
+    assert small.keeps == pytest.approx(0.499 / 0.5)
+
+
+def test_each_encoder_is_shrunk_by_itself():
+    field = [*FIELD, measured("static", 0.45, 0.45, memory=1024), measured("static | int8", 0.45, 0.45, memory=256)]
+    small = {one.encoder: one.pipeline for one in judge(field, Budget(), "judged").smallest}
+    assert small == {"minilm": "minilm | int8", "static": "static | int8"}
 
 
 def test_a_field_without_dense_pipelines():
     judged = judge([FIELD[0]], Budget(), "judged")
     assert judged.recommended == "bm25"
-    assert judged.smallest is None
-    assert np.isnan(judged.smallest_keeps)
+    assert judged.smallest == []
 
 
 def test_the_front():

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theatrum.bakeoffs.results import Budget, Judgement, Measurement, Questions, Verdict
+from theatrum.bakeoffs.results import Budget, Judgement, Measurement, Questions, Smallest, Verdict
 from theatrum.evaluate import holm, paired_randomization_test, pareto_front
 from theatrum.pipelines.notation import parse
 from theatrum.registry import part
 
-KEEP = 0.99  # of the reference's nDCG@10: what "as good" means for the smallest pipeline
+KEEP = 0.99  # of the full-precision encoder's nDCG@10: what "as good" means for the smallest pipeline
 _PERMUTATIONS = 10_000
 
 
@@ -46,19 +46,12 @@ def judge(field: Sequence[Measurement], budget: Budget, questions: Questions) ->
     fitting = [one for one in field if excess(one, budget) <= 1]
     nearest = min(field, key=lambda one: (excess(one, budget), -one.dev_ndcg))
     chosen = max(fitting, key=lambda one: (one.dev_ndcg, -one.memory_bytes)) if fitting else nearest
-    reference = max(
-        (one for one in field if _is_full_precision(one.pipeline)), key=lambda one: one.dev_ndcg, default=None
-    )
-    smallest = _smallest(field, reference)
     verdicts = _verdicts(field, chosen, budget)
-    keeps = smallest.test_ndcg / reference.test_ndcg if smallest and reference and reference.test_ndcg else math.nan
     return Judgement(
         recommended=chosen.pipeline,
         budget_met=bool(fitting),
         reason=_reason(chosen, verdicts, budget, bool(fitting), questions, field),
-        smallest=smallest.pipeline if smallest else None,
-        reference=reference.pipeline if reference else None,
-        smallest_keeps=keeps,
+        smallest=[_smallest(field, one) for one in field if _is_full_precision(one.pipeline)],
         verdicts=verdicts,
     )
 
@@ -69,13 +62,14 @@ def _is_full_precision(text: str) -> bool:
     return part(calls[0].name).kind == "encoder" and all(call.name == "flat" and not call.kwargs for call in calls[1:])
 
 
-def _smallest(field: Sequence[Measurement], reference: Measurement | None) -> Measurement | None:
-    """Fewest bytes among dense pipelines that keep the reference's quality on the dev half."""
-    if reference is None:
-        return None
-    dense = [one for one in field if part(parse(one.pipeline).calls[0].name).kind == "encoder"]
-    good = [one for one in dense if one.dev_ndcg >= KEEP * reference.dev_ndcg]
-    return min(good, key=lambda one: (one.memory_bytes, one.disk_bytes, -one.dev_ndcg))
+def _smallest(field: Sequence[Measurement], reference: Measurement) -> Smallest:
+    """Fewest bytes among pipelines of one encoder that keep its quality on the dev half."""
+    encoder = parse(reference.pipeline).calls[0]
+    own = [one for one in field if parse(one.pipeline).calls[0] == encoder]
+    good = [one for one in own if one.dev_ndcg >= KEEP * reference.dev_ndcg]
+    chosen = min(good, key=lambda one: (one.memory_bytes, one.disk_bytes, -one.dev_ndcg))
+    keeps = chosen.test_ndcg / reference.test_ndcg if reference.test_ndcg else math.nan
+    return Smallest(reference.pipeline, chosen.pipeline, keeps)
 
 
 def _verdicts(field: Sequence[Measurement], chosen: Measurement, budget: Budget) -> list[Verdict]:

@@ -149,6 +149,25 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Smallest:
+    """The fewest bytes in memory for which an encoder stays as good as it is.
+
+    Parameters
+    ----------
+    encoder : str
+        The pipeline of full precision.
+    pipeline : str
+        Chosen on the dev half among pipelines of this encoder that keep 99% of its nDCG@10 there.
+    keeps : float
+        Share of the encoder's nDCG@10 that it keeps on the test half.
+    """
+
+    encoder: str
+    pipeline: str
+    keeps: float
+
+
+@dataclass(frozen=True)
 class Judgement:
     """Which pipeline to take, and why.
 
@@ -160,12 +179,8 @@ class Judgement:
         Whether any pipeline keeps the budget.
     reason : str
         Two sentences for the top of the report.
-    smallest : str or None
-        Chosen on the dev half: the fewest bytes in memory among pipelines that keep 99% of ``reference``.
-    reference : str or None
-        The full-precision dense pipeline with the best dev nDCG@10.
-    smallest_keeps : float
-        Share of the reference's test nDCG@10 that ``smallest`` keeps; NaN without one.
+    smallest : sequence of Smallest
+        For each encoder that takes part in full precision, the smallest pipeline of it that is as good.
     verdicts : sequence of Verdict
         The whole field in order of test nDCG@10.
     """
@@ -173,9 +188,7 @@ class Judgement:
     recommended: str
     budget_met: bool
     reason: str
-    smallest: str | None
-    reference: str | None
-    smallest_keeps: float
+    smallest: Sequence[Smallest]
     verdicts: Sequence[Verdict]
 
 

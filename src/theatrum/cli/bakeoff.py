@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from theatrum.bakeoffs import BakeoffResult, Listener, Measurement, bakeoff, read_field
 from theatrum.cli.source import Columns, read_collection, remarks
@@ -66,40 +70,45 @@ def run_bakeoff(
             rejected=rejected,
             listener=_Screen(progress),
         )
-    print_result(result, Console(highlight=False))
+    # Piped output has no width of its own; it gets room for the whole table.
+    print_result(result, Console(highlight=False, width=shutil.get_terminal_size((140, 24)).columns))
+
+
+# The last ones are left out where the window is narrow; the report has them all.
+_COLUMNS: tuple[tuple[str, Callable[[Measurement], str]], ...] = (
+    ("nDCG@10", lambda one: f"{one.test_ndcg:.3f}"),
+    ("B memory", lambda one: f"{one.memory_bytes:,.0f}"),
+    ("p95 ms", lambda one: f"{one.p95_ms:.1f}"),
+    ("B disk", lambda one: f"{one.disk_bytes:,.0f}"),
+    ("queries/s", lambda one: f"{one.queries_per_second:,.0f}"),
+    ("docs/s", lambda one: "stored" if math.isnan(one.documents_per_second) else f"{one.documents_per_second:,.0f}"),
+)
+_NARROW = 110
 
 
 def print_result(result: BakeoffResult, console: Console) -> None:
     """Print the table in order of quality, then the recommendation."""
+    columns = _COLUMNS[:3] if console.width < _NARROW else _COLUMNS
     table = Table(box=None, pad_edge=False)
     table.add_column("pipeline", overflow="fold")
-    heads = ("nDCG@10", "bytes in memory", "on disk", "queries/s", "p95 ms", "documents/s", "")
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=head != "")
+    for head, _ in columns:
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for verdict in result.judgement.verdicts:
         one = result.measurement(verdict.pipeline)
         chosen = verdict.pipeline == result.judgement.recommended
-        speed = one.documents_per_second
-        table.add_row(
-            one.pipeline,
-            f"{one.test_ndcg:.3f}",
-            f"{one.memory_bytes:,.0f}",
-            f"{one.disk_bytes:,.0f}",
-            f"{one.queries_per_second:,.0f}",
-            f"{one.p95_ms:.1f}",
-            f"{speed:,.0f}" if speed == speed else "stored",
-            "recommended" if chosen else "tied" if verdict.tied else "",
-            style="bold" if chosen else None,
-        )
+        mark = "recommended" if chosen else "tied" if verdict.tied else ""
+        cells = [show(one) for _, show in columns]
+        table.add_row(Text(one.pipeline), *cells, mark, style="bold" if chosen else None)
     console.print(table)
     console.print()
     console.print(result.judgement.reason, markup=False)
-    if result.judgement.smallest is not None:
-        small = result.measurement(result.judgement.smallest)
+    for small in result.judgement.smallest:
+        one, full = result.measurement(small.pipeline), result.measurement(small.encoder)
         console.print(
-            f"Smallest that was as good on the dev half: {small.pipeline}, {small.memory_bytes:,.0f} bytes a document "
-            f"in memory, {small.disk_bytes:,.0f} on disk; it keeps {result.judgement.smallest_keeps:.1%} of the test "
-            f"nDCG@10 of {result.judgement.reference}.",
+            f"Smallest as good as {small.encoder} on the dev half: {small.pipeline}, {one.memory_bytes:,.0f} bytes a "
+            f"document in memory (of {full.memory_bytes:,.0f}), {one.disk_bytes:,.0f} on disk; it keeps "
+            f"{small.keeps:.1%} on the test half.",
             markup=False,
         )
     for encoder in result.encoders:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from theatrum.cache import cache_folder
 from theatrum.data.collection import Collection, Document, LabelledTexts, PlainText, SentencePairs
 from theatrum.data.corpus import CorpusReader, CorpusSummary, read_corpus
-from theatrum.data.datasets import cache_folder, describe, is_collection, load, names
+from theatrum.data.datasets import describe, is_collection, load, names
 from theatrum.data.judgements import read_qrels, read_queries
 
 __all__ = [

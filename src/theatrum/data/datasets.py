@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -17,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from theatrum.cache import cache_folder
 from theatrum.data.collection import Collection, Document, LabelledTexts, PlainText, SentencePairs
 
-DATA, CACHE = "THEATRUM_DATA", "THEATRUM_CACHE"
+DATA = "THEATRUM_DATA"
 
 
 @cache
@@ -67,17 +67,6 @@ def describe(name: str) -> dict[str, Any]:
         hint = f"did you mean {near[0]!r}?" if near else "theatrum.data.names() lists them"
         raise ValueError(f"no data set is called {name!r}; {hint}")
     return dict(_manifest()[name])
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be made or fetched again: ``$THEATRUM_CACHE``, or the system's usual place."""
-    if own := os.environ.get(CACHE):
-        return Path(own)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "theatrum"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "theatrum" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "theatrum"
 
 
 def load(name: str) -> Any:

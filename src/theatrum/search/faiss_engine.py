@@ -24,6 +24,7 @@ Positions: TypeAlias = NDArray[np.int64]
 # pays (measured: 5 to 7 times faster at 64 queries of 384 dimensions).
 _BLAS_PRODUCTS = 800
 _KMEANS_ROUNDS = 20
+_SMALL_WORK = 4_000_000  # products of queries, vectors and dimensions: about a millisecond
 
 
 @cache
@@ -154,6 +155,19 @@ def add(index: Any, X: Vectors, quantizer: Quantizer | None) -> None:
         index.add(quantizer.encode(X) if kind_of(quantizer) == "binary" and quantizer else turned(X, quantizer))
     finally:
         lib.omp_set_num_threads(threads)
+
+
+def search(index: Any, queries: Any, n: int, parameters: Any) -> tuple[Any, Positions]:
+    """Search; small work is done by one thread, since waking others (and waiting for theirs) costs more than it."""
+    lib = faiss()
+    threads = lib.omp_get_max_threads()
+    small = len(queries) * index.ntotal * index.d < _SMALL_WORK
+    lib.omp_set_num_threads(1 if small else threads)
+    try:
+        found: tuple[Any, Positions] = index.search(queries, n, params=parameters)
+    finally:
+        lib.omp_set_num_threads(threads)
+    return found
 
 
 def stored(index: Any, positions: Positions, quantizer: Quantizer | None) -> Vectors:

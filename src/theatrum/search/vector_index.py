@@ -211,7 +211,7 @@ class VectorIndex:
             selector = engine.faiss().IDSelectorBitmap(bits)
         assert kind != "binary" or self._quantizer is not None
         asked = self._quantizer.encode(Q) if kind == "binary" and self._quantizer else engine.turned(Q, self._quantizer)
-        values, found = self._index.search(asked, n, params=self._search_parameters(n, selector))
+        values, found = engine.search(self._index, asked, n, self._search_parameters(n, selector))
         if (found[:, :k] < 0).any() and hasattr(self._index, "hnsw"):
             # A graph under a filter can run dry; the survivors cannot.
             living = np.flatnonzero(self._alive if allowed is None else allowed)

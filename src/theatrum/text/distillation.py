@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from tokenizers import Tokenizer
 
-from theatrum.data import cache_folder
+from theatrum.cache import cache_folder
 from theatrum.persistence import ARRAYS, fresh_folder, load_arrays, save_arrays, write_config
 from theatrum.text.model_folders import folder_digest
 from theatrum.text.static_folders import read_tokenizer_text

@@ -28,7 +28,7 @@ from theatrum.text.static_folders import read_static, read_tokenizer, static_par
 
 _BLOCK_TEXTS, _BLOCK_CHARACTERS = 4096, 4_000_000  # texts handled at a time
 _WINDOW = 254  # most tokens of one sampled text that the transformer reads, if its own limit is not lower
-_DIM = 256
+_DIM = 384
 _TABLE, _TOKENIZER, _STATE = "table.safetensors", "tokenizer.json", "static.json"
 
 
@@ -96,7 +96,7 @@ class StaticEncoder:
         ``"minilm"``, or folder or Hugging Face name of a sentence-transformers model, of a model2vec model or of a
         StaticEmbedding.
     n_components : int or None, default=None
-        Dimensions wanted (``dim`` in the pipeline notation). None takes 256 of a transformer and all of a static table.
+        Dimensions wanted (``dim`` in the pipeline notation). None takes up to 384 of a transformer, all of a table.
     weighting : {"zipf", "sif", "none"} or None, default=None
         Zipfian whitening; principal components and smooth inverse frequencies, as model2vec does; or the vectors as
         they are. None takes ``"zipf"`` for a transformer, and a static table as it is.

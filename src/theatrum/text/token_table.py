@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from theatrum.refine.whitening import ZipfianWhitening, principal_axes
+
 _UNUSED = re.compile(r"\[unused\d+\]")  # room that BERT's vocabularies leave for new words
 _NEGLIGIBLE = 1e-6  # of the largest eigenvalue: directions in which the tokens do not differ
 SIF_CONSTANT = 1e-4
@@ -183,9 +185,8 @@ def whitened(table: NDArray[np.float64], p: NDArray[np.float64], n_components: i
     ----------
     S. Yokoi, H. Bao, H. Kurita, H. Shimodaira: Zipfian Whitening, NeurIPS 2024. Atlas 089.
     """
-    centred = table - p @ table
-    values, axes = _axes(centred, p, n_components)
-    return centred @ (axes / np.sqrt(values))
+    white: NDArray[np.float64] = ZipfianWhitening(frequencies=p, eps=_NEGLIGIBLE).fit_transform(table)
+    return white[:, :n_components]
 
 
 def sif_principal(
@@ -194,22 +195,10 @@ def sif_principal(
     """Principal components of the tokens of text, each row times its smooth inverse frequency: model2vec's recipe."""
     q = real / real.sum()
     centred = table - q @ table
-    return (centred @ _axes(centred, q, n_components)[1]) * sif_weights(p)[:, None]
+    axes = principal_axes((centred.T * q) @ centred, _NEGLIGIBLE)[1][:, :n_components]
+    return (centred @ axes) * sif_weights(p)[:, None]
 
 
 def rotated(table: NDArray[np.float64], n_components: int, real: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Coordinates on the principal axes through the origin; with all of them, every cosine stays as it was."""
-    return table @ _axes(table, real / real.sum(), n_components)[1]
-
-
-def _axes(
-    rows: NDArray[np.float64], weights: NDArray[np.float64], n: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Largest eigenvalues (at most n, negligible ones left out) of sum_i weights_i r_i r_i' and their axes (d, m)."""
-    values, axes = np.linalg.eigh((rows * weights[:, None]).T @ rows)
-    order = np.argsort(-values, kind="stable")[:n]
-    order = order[values[order] > _NEGLIGIBLE * max(values.max(), np.finfo(float).tiny)]
-    kept = axes[:, order]
-    # An axis has no sign of its own; the largest entry decides, so that the table is the same on every machine.
-    signs = np.sign(kept[np.abs(kept).argmax(axis=0), np.arange(kept.shape[1])])
-    return values[order], kept * signs
+    return table @ principal_axes((table.T * (real / real.sum())) @ table, _NEGLIGIBLE)[1][:, :n_components]

@@ -69,16 +69,19 @@ def _marked(text: str, pipelines: Iterable[str]) -> str:
 
 
 def _smallest(result: BakeoffResult) -> str:
-    judgement = result.judgement
-    if judgement.smallest is None or judgement.reference is None:
-        return "There is no dense pipeline of full precision in the field to compare smaller ones with."
-    one, reference = result.measurement(judgement.smallest), result.measurement(judgement.reference)
-    return (
-        f"Smallest that was as good on the dev half: <code>{escape(one.pipeline)}</code> with "
-        f"{one.memory_bytes:,.0f} bytes a document in memory and {one.disk_bytes:,.0f} on disk keeps "
-        f"{judgement.smallest_keeps:.1%} of the test nDCG@10 of <code>{escape(reference.pipeline)}</code> "
-        f"({one.test_ndcg:.3f} of {reference.test_ndcg:.3f}), which needs {reference.memory_bytes:,.0f} bytes."
-    )
+    lines = []
+    for small in result.judgement.smallest:
+        one, full = result.measurement(small.pipeline), result.measurement(small.encoder)
+        if one is full:
+            lines.append(f"Nothing smaller was as good as <code>{escape(full.pipeline)}</code> on the dev half.")
+            continue
+        lines.append(
+            f"As good as <code>{escape(full.pipeline)}</code> on the dev half, and smallest: "
+            f"<code>{escape(one.pipeline)}</code>, {one.memory_bytes:,.0f} bytes a document in memory instead of "
+            f"{full.memory_bytes:,.0f} ({one.disk_bytes:,.0f} on disk). On the test half it keeps {small.keeps:.1%} of "
+            f"the nDCG@10 ({one.test_ndcg:.3f} of {full.test_ndcg:.3f})."
+        )
+    return "</p><p>".join(lines) or "There is no dense pipeline of full precision in the field to compare with."
 
 
 def _warnings(result: BakeoffResult) -> str:

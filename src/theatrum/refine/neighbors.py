@@ -1,0 +1,83 @@
+"""Nearest neighbours of every row among the others."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theatrum.checks import check_vectors, unit_rows
+
+_BLOCK_CELLS = 1 << 24  # similarities held at a time: 64 MB
+_EXACT_UP_TO = 200_000  # rows; above, exact search takes hours and a graph takes minutes
+
+
+def knn(X: Any, k: int, *, metric: Literal["cosine", "ip"] = "cosine") -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Find the k most similar other rows of every row.
+
+    Exact up to 200,000 rows, by a graph (HNSW) above. A row is never its own neighbour, even where others equal it.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Rows.
+    k : int
+        Neighbours; less than n.
+    metric : {"cosine", "ip"}, default="cosine"
+        How rows are compared.
+
+    Returns
+    -------
+    indices : ndarray of int32, shape (n, k)
+        Most similar first; equal ones by row.
+    similarities : ndarray of float32, shape (n, k)
+        Their cosines or inner products.
+
+    Raises
+    ------
+    ValueError
+        k is not between 1 and n - 1, or X is not a finite matrix.
+
+    Examples
+    --------
+    >>> indices, similarities = knn([[1.0, 0.0], [1.0, 0.0], [0.6, 0.8]], 1)
+    >>> indices.ravel().tolist(), similarities.round(1).ravel().tolist()
+    ([1, 0, 0], [1.0, 1.0, 0.6000000238418579])
+    """
+    rows = check_vectors(X, min_rows=2)
+    n = len(rows)
+    if not 1 <= k < n:
+        raise ValueError(f"k must be between 1 and {n - 1} for {n} rows, got {k}")
+    if metric == "cosine":
+        rows = unit_rows(rows)
+    if n > _EXACT_UP_TO:
+        return _by_graph(rows, k)
+    indices = np.empty((n, k), dtype=np.int32)
+    similarities = np.empty((n, k), dtype=np.float32)
+    step = max(_BLOCK_CELLS // n, 1)
+    for start in range(0, n, step):
+        block = rows[start : start + step] @ rows.T
+        here = np.arange(len(block))
+        block[here, start + here] = -np.inf
+        best = np.argpartition(-block, k - 1, axis=1)[:, :k] if k < n - 1 else np.argsort(-block, axis=1)[:, :k]
+        values = np.take_along_axis(block, best, axis=1)
+        order = np.lexsort((best, -values), axis=1)
+        indices[start : start + step] = np.take_along_axis(best, order, axis=1)
+        similarities[start : start + step] = np.take_along_axis(values, order, axis=1)
+    return indices, similarities
+
+
+def _by_graph(rows: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    import faiss
+
+    index = faiss.IndexHNSWFlat(rows.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    index.add(rows)
+    index.hnsw.efSearch = max(64, 2 * k)
+    values, found = index.search(rows, k + 1)
+    # The row itself is not always first (others may equal it), nor always found: it is taken out by its number, and
+    # where it is missing the last neighbour goes.
+    own = found == np.arange(len(rows))[:, None]
+    own[~own.any(axis=1), -1] = True
+    keep = ~own
+    return found[keep].reshape(-1, k).astype(np.int32), values[keep].reshape(-1, k)
