@@ -43,7 +43,7 @@ def test_the_loss_is_that_of_the_loops():
 
 
 def test_equal_sides_correlate_perfectly():
-    z = torch.nn.BatchNorm1d(6, affine=False, eps=1e-12)(torch.randn(64, 6, dtype=torch.float64))
+    z = torch.nn.BatchNorm1d(6, affine=False, eps=1e-12, dtype=torch.float64)(torch.randn(64, 6, dtype=torch.float64))
     assert torch.allclose(cross_correlation(z, z).diagonal(), torch.ones(6, dtype=torch.float64))
 
 
