@@ -146,7 +146,7 @@ def test_save_and_open(estimator, tmp_path):
 
 
 def test_static_embeddings_are_whitened_with_their_own_counts():
-    from sentence_transformers.models import StaticEmbedding
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     words = ["the", "wing", "shock", "heat", "never"]

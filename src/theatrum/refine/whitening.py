@@ -198,7 +198,7 @@ class Whitening(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     def _forget(self) -> None:
         for name in ("total_weight_", "first_moment_", "second_moment_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
 
     def _learn(self, rows: NDArray[np.floating], weights: Matrix, amount: float) -> None:
         # Sums are kept about the first block's mean: far from the origin, the difference of two large sums is noise.
@@ -268,7 +268,7 @@ class ZipfianWhitening(Whitening):
     weight_by: ClassVar[str] = "length"
     constraints: ClassVar[Mapping[str, Sequence[Constraint]]] = {
         **Whitening.constraints,
-        "frequencies": [Mapping, Sequence, np.ndarray, None],  # type: ignore[list-item]  # abstract types are types too
+        "frequencies": [Mapping, Sequence, np.ndarray, None],
     }
 
     def __init__(
@@ -347,7 +347,7 @@ def whiten_static_embedding(embedding: Any, counts: ArrayLike, **parameters: Any
     StaticEmbedding
         A new one with the same tokenizer.
     """
-    from sentence_transformers.models import StaticEmbedding
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
     table = embedding.embedding.weight.detach().cpu().numpy()
     weights = np.asarray(counts, dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Small backbones that several rooms and claims share."""
