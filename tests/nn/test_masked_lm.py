@@ -28,7 +28,7 @@ def test_it_learns_and_a_seed_is_a_seed(tmp_path):
     one = train_masked_lm(TEXTS, tmp_path / "one", steps=60, **SMALL)
     two = train_masked_lm(TEXTS, tmp_path / "two", steps=60, **SMALL)
     assert one == two
-    assert np.mean(one[-10:]) < 0.7 * np.mean(one[:10])
+    assert np.mean(one[-10:]) < 0.85 * np.mean(one[:10])
     assert Transformer(str(tmp_path / "one")).auto_model.config.num_hidden_layers == 1
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import normalizers, pre_tokenizers
-from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast
 
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _MASKED, _TO_MASK, _TO_RANDOM = 0.15, 0.8, 0.1  # BERT's shares
@@ -146,12 +146,17 @@ def train_masked_lm(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * min((step + 1) / warm_up, (steps - step) / max(steps - warm_up, 1))
             inputs, labels = mask_tokens(ids, len(tokenizer), tokenizer.mask_token_id, rng)
-            loss = model(input_ids=torch.from_numpy(inputs), labels=torch.from_numpy(labels)).loss
+            # The head is the larger half of a small model: it is computed at hidden tokens only.
+            at = torch.from_numpy(labels) >= 0
+            states = model.bert(input_ids=torch.from_numpy(inputs)).last_hidden_state[at]
+            loss = torch.nn.functional.cross_entropy(model.cls(states), torch.from_numpy(labels)[at])
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             losses.append(float(loss.detach()))
-    model.bert.save_pretrained(folder)
+    encoder = BertModel(config)
+    encoder.load_state_dict(model.bert.state_dict(), strict=False)  # all but the pooler, which nothing here uses
+    encoder.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return losses
