@@ -24,8 +24,10 @@ def run_encode(source: str, pipeline: str, out: Path, store: Path | None, column
     with tempfile.TemporaryDirectory(prefix="theatrum-") as scratch:
         if source == "-":
             # An encoder that learns from the corpus reads it twice, and standard input can be read once.
-            spool = Path(scratch) / "stdin.jsonl"
+            first = next((line for line in sys.stdin.buffer if line.strip()), b"")
+            spool = Path(scratch) / ("stdin.jsonl" if first.lstrip().startswith(b"{") else "stdin.txt")
             with spool.open("wb") as file:
+                file.write(first)
                 shutil.copyfileobj(sys.stdin.buffer, file)
             source = str(spool)
         readers: list[CorpusReader] = []
