@@ -32,6 +32,12 @@ html_title = f"Theatrum {version}"
 html_static_path = []
 
 
+def skip_routing(app, what, name, obj, skip, options):
+    """Leave out the methods that scikit-learn adds to every estimator for its metadata routing."""
+    return True if name.endswith("_request") or name == "get_metadata_routing" else skip
+
+
 def setup(app):
     """Write the generated pages before Sphinx looks for pages."""
+    app.connect("autodoc-skip-member", skip_routing)
     app.connect("config-inited", lambda app, config: generate.write_all(Path(app.srcdir) / "generated"))

@@ -26,7 +26,7 @@ ROOMS = {
     "bakeoffs": "Bake-off: the main job",
 }
 GROUND = {
-    "theatrum": ["pipeline", "Pipeline", "bakeoff", "save", "open"],
+    "theatrum": ["pipeline", "Pipeline", "save", "open"],
     "theatrum.contracts": None,
     "theatrum.pipelines.notation": ["parse", "Chain", "Call", "PipelineError"],
     "theatrum.registry": ["parts", "part", "Part"],

@@ -29,6 +29,10 @@ Where: TypeAlias = Mapping[str, Any]  # a filter on attributes, e.g. {"year": {"
 Attributes: TypeAlias = Mapping[str, Sequence[Any]]  # column name -> n values
 
 
+class TruncationWarning(UserWarning):
+    """Texts were longer than the encoder reads, and their ends were cut off."""
+
+
 @runtime_checkable
 class Encoder(Protocol):
     """Turns items (texts, for most encoders) into vectors.

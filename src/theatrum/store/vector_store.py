@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theatrum.contracts import Encoder, Role, Vectors
+from theatrum.contracts import Encoder, Role, TruncationWarning, Vectors
 
 BLOCK = 256  # texts encoded together; part of what makes vectors repeatable, so not an option
 _COMMIT_ROWS = 4096  # commit after so many rows ...
@@ -236,7 +237,10 @@ class _EncoderTable:
         if missing:
             start = time.perf_counter()
             new = list(missing.values())
-            made = self.encoder.encode(new, role=self.role)
+            with warnings.catch_warnings():
+                # Cut texts are counted below for the whole run; a warning for every block would say less.
+                warnings.simplefilter("ignore", TruncationWarning)
+                made = self.encoder.encode(new, role=self.role)
             seconds = time.perf_counter() - start
             counter = getattr(self.encoder, "token_counts", None)
             counts = counter(new) if counter else np.full(len(new), -1)

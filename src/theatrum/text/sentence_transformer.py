@@ -16,17 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theatrum.checks import Constraint, Options, Range, check_parameters, check_texts, unit_rows
-from theatrum.contracts import Role, Vectors
+from theatrum.contracts import Role, TruncationWarning, Vectors
 from theatrum.extras import require
 from theatrum.text.model_folders import folder_digest, model_folder
 from theatrum.text.transformer_engine import PROMPT_NAMES, TransformerEngine, length_batches, windows
 
 # Texts tokenised and sorted at a time: enough to find equals, small enough to hold the tokens of.
 _BLOCK = 4096
-
-
-class TruncationWarning(UserWarning):
-    """Texts were longer than the encoder reads, and their ends were cut off."""
 
 
 @dataclass(frozen=True)
