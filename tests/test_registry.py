@@ -14,7 +14,8 @@ from theatrum import registry
 def test_every_registered_part_loads_and_finds_its_name_again(part):
     cls = part.load()
     assert cls.__doc__
-    assert registry.name_of(cls()) == part.name
+    made = cls("a/model") if part.name == "st" else cls()
+    assert registry.name_of(made) == part.name
 
 
 def test_listing_by_pattern_and_kind():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,16 @@ THEATRUM = Path(sys.executable).with_name("theatrum")
 
 
 def run(*arguments, stdin=None, code=0):
-    done = subprocess.run(
-        [THEATRUM, *map(str, arguments)], input=stdin, capture_output=True, text=True, timeout=240, check=False
-    )
+    with tempfile.TemporaryDirectory() as folder:  # relative paths, such as that of rejects.jsonl, end up in here
+        done = subprocess.run(
+            [THEATRUM, *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+            cwd=folder,
+        )
     assert done.returncode == code, done.stderr + done.stdout
     return done
 
@@ -142,8 +150,7 @@ def test_version():
         (("claim", "115"), "no claim yet"),
     ],
 )
-def test_mistakes_end_with_one_sentence(arguments, sentence, source, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_mistakes_end_with_one_sentence(arguments, sentence, source, tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "rejects.jsonl.bad.jsonl").write_text("{\n{\n")
     names = {"{source}": source, "{empty}": tmp_path / "empty.jsonl", "{rejects}": tmp_path / "rejects.jsonl.bad.jsonl"}
