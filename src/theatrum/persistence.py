@@ -83,8 +83,16 @@ def check_replaceable(target: Path) -> None:
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
     """Write ``config.json`` with the format number first."""
-    text = json.dumps({"format": FORMAT, **config}, indent=2, ensure_ascii=False, allow_nan=False)
+    content = {"format": FORMAT, **config}
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_listed)
     (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def _listed(value: object) -> Any:
+    """Arrays among parameters become lists; nothing else that JSON cannot hold is accepted."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no plain value")
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from theatrum.text.layer_pooling import (
     pool_tokens,
     search_layers,
 )
+from theatrum.text.sentence_transformer import SentenceTransformerEncoder
 
 TEXTS = ["the wing", "heat flow in thin plates and shells of a body", "shock wave", "a test of theory and method"]
 
@@ -74,7 +75,7 @@ def test_a_folded_whitening_is_the_transform(base, tmp_path):
     folded = layer_average_encoder(base, whitening=white)
     assert np.allclose(folded.encode(TEXTS), white.transform(plain.encode(TEXTS)), atol=1e-4)
     folded.save(str(tmp_path / "model"))
-    opened = SentenceTransformer(str(tmp_path / "model"), device="cpu", trust_remote_code=True)
+    opened = SentenceTransformer(str(tmp_path / "model"), device="cpu")
     assert np.allclose(opened.encode(TEXTS), folded.encode(TEXTS), atol=1e-5)
     with pytest.raises(ValueError, match="fitted on 32 dimensions, the model gives 3"):
         fold_into(folded, white)
@@ -93,7 +94,24 @@ def test_bad_input(base):
         layer_average_encoder(base, layers=(1, 5))
     with pytest.raises(ValueError, match="at least one layer"):
         LayerPooling(())
+    with pytest.raises(ValueError, match="at least one layer"):
+        layer_average_encoder(base, layers=())
     with pytest.raises(ValueError, match="pooling must be one of mean, cls"):
         LayerPooling(pooling="sum")
     with pytest.raises(TypeError, match="output_hidden_states = True"):
         LayerPooling()({"attention_mask": torch.ones(1, 2)})
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "weightedmean", "max"])
+def test_the_encoder_is_layer_pooling(base, pooling):
+    encoder = layer_average_encoder(base, layers=(0, -1), pooling=pooling)
+    by_hand = SentenceTransformer(modules=[encoder[0], LayerPooling((0, -1), pooling)], device="cpu")
+    assert np.allclose(encoder.encode(TEXTS), by_hand.encode(TEXTS), atol=1e-6)
+
+
+def test_what_is_saved_opens_as_a_part(base, tmp_path):
+    encoder = layer_average_encoder(base)
+    encoder.save(str(tmp_path / "model"))
+    part = SentenceTransformerEncoder(str(tmp_path / "model"))
+    vectors = encoder.encode(TEXTS)
+    assert np.allclose(part.encode(TEXTS), vectors / np.linalg.norm(vectors, axis=1, keepdims=True), atol=1e-6)

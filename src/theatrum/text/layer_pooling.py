@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.base.modules.module import Module
+from sentence_transformers.sentence_transformer.modules import Pooling, WeightedLayerPooling
 
 from theatrum.evaluate import cosine_scores, spearman
 from theatrum.refine.whitening import Whitening
@@ -161,13 +162,20 @@ def layer_average_encoder(
     Returns
     -------
     SentenceTransformer
-        Saves like any other; loading it asks for ``trust_remote_code=True``, because `LayerPooling` is not one of
-        sentence-transformers' own modules.
+        Saves and loads like any other: it is made of sentence-transformers' own modules, because averaging layers and
+        pooling tokens linearly can change places. Only ``pooling="max"`` cannot; it uses `LayerPooling`, and loading
+        it asks for ``trust_remote_code=True``.
     """
     transformer = Transformer(str(model), max_seq_length=max_seq_length)
     transformer.auto_model.config.output_hidden_states = True
-    encoder = SentenceTransformer(modules=[transformer, LayerPooling(layers, pooling)], device="cpu")
-    resolve_layers(layers, transformer.auto_model.config.num_hidden_layers + 1)
+    width, depth = transformer.auto_model.config.hidden_size, transformer.auto_model.config.num_hidden_layers
+    chosen = resolve_layers(layers, depth + 1)
+    modules = [LayerPooling(layers, pooling)]
+    if pooling != "max":
+        shares = torch.nn.Parameter(torch.bincount(torch.tensor(chosen), minlength=depth + 1).float())
+        average = WeightedLayerPooling(width, num_hidden_layers=depth, layer_start=0, layer_weights=shares)
+        modules = [average, Pooling(width, pooling_mode=pooling)]
+    encoder = SentenceTransformer(modules=[transformer, *modules], device="cpu")
     if whitening is not None:
         fold_into(encoder, whitening)
     return encoder
@@ -237,6 +245,8 @@ def encode_layers(
         Layer 0 is the embedding output.
     """
     transformer = model[0]
+    if not len(texts):
+        raise ValueError("texts: none were given; there is nothing to encode")
     if not isinstance(transformer, Transformer):
         raise TypeError(f"the model starts with {type(transformer).__name__}, not with a transformer")
     asked = transformer.auto_model.config.output_hidden_states
@@ -248,9 +258,12 @@ def encode_layers(
         with torch.inference_mode():
             for start in range(0, len(texts), batch_size):
                 batch = model.preprocess([texts[row] for row in order[start : start + batch_size]])
-                features = transformer({name: value for name, value in batch.items()})
+                device = transformer.auto_model.device
+                features = transformer(
+                    {name: value.to(device) if torch.is_tensor(value) else value for name, value in batch.items()}
+                )
                 pooled = [pool_tokens(layer, features["attention_mask"], pooling) for layer in hidden_states(features)]
-                blocks.append(torch.stack(pooled, dim=1).float().numpy())
+                blocks.append(torch.stack(pooled, dim=1).float().cpu().numpy())
     finally:
         transformer.auto_model.config.output_hidden_states = asked
     found = np.concatenate(blocks)
