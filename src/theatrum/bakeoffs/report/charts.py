@@ -13,8 +13,8 @@ from theatrum.registry import part
 # Okabe and Ito's colours: told apart by colour-blind readers and in grey.
 FAMILIES = {
     "lexical": "#000000",
-    "dense, full precision": "#0072B2",
-    "dense, reduced or compressed": "#E69F00",
+    "dense": "#0072B2",
+    "dense, smaller": "#E69F00",
     "fusion": "#009E73",
 }
 _WIN, _LOSS = "#0072B2", "#D55E00"
@@ -27,14 +27,14 @@ def family(pipeline: str) -> str:
     Examples
     --------
     >>> family("minilm | int8 | flat"), family("rrf(bm25, minilm)")
-    ('dense, reduced or compressed', 'fusion')
+    ('dense, smaller', 'fusion')
     """
     calls = parse(pipeline).calls
     kind = part(calls[0].name).kind
     if kind != "encoder":
         return "lexical" if kind == "retriever" else "fusion"
     changed = any(part(call.name).kind in ("refiner", "quantizer") for call in calls[1:])
-    return "dense, reduced or compressed" if changed else "dense, full precision"
+    return "dense, smaller" if changed else "dense"
 
 
 def pareto_chart(
@@ -92,7 +92,12 @@ def pareto_chart(
         if row["quality"] > best:
             best = row["quality"]
             front.append(row)
-    x = alt.X("cost:Q", scale=alt.Scale(type="log", nice=False, padding=18), title=title, axis=alt.Axis(format="~s"))
+    x = alt.X(
+        "cost:Q",
+        scale=alt.Scale(type="log", nice=False, padding=18),
+        title=title,
+        axis=alt.Axis(format="~s", tickCount=5),
+    )
     y = alt.Y("quality:Q", scale=alt.Scale(zero=False, padding=14), title="nDCG@10, test half")
     line = (
         alt.Chart(alt.Data(values=front))
@@ -102,7 +107,7 @@ def pareto_chart(
     colour = alt.Color(
         "family:N",
         scale=alt.Scale(domain=list(FAMILIES), range=list(FAMILIES.values())),
-        legend=alt.Legend(title=None, orient="bottom", columns=2 if width < 500 else 4, labelLimit=220),
+        legend=alt.Legend(title=None, orient="bottom", columns=4),
     )
     base = alt.Chart(alt.Data(values=rows))
     points = base.mark_circle(size=70, opacity=0.9).encode(x=x, y=y, color=colour)
@@ -126,7 +131,7 @@ def wins_chart(ours: Mapping[str, float], theirs: Mapping[str, float], *, width:
         .mark_bar(binSpacing=0)
         .encode(
             x=alt.X("query:O", axis=None),
-            y=alt.Y("difference:Q", title="nDCG@10: recommended minus BM25", scale=alt.Scale(domain=[-1, 1])),
+            y=alt.Y("difference:Q", title="gain in nDCG@10", scale=alt.Scale(domain=[-1, 1])),
             color=alt.condition("datum.difference >= 0", alt.value(_WIN), alt.value(_LOSS)),
         )
         .properties(width=width, height=180)
