@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from theatrum.refine.truncation import Truncation
 
 import theatrum
 from theatrum.persistence import fresh_folder, parameters, read_config
+from theatrum.refine.truncation import Truncation
 
 
 @pytest.fixture

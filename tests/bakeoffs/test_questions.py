@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from theatrum.data import Document
 
 from theatrum.bakeoffs.questions import judged_questions, proxy_questions, split_queries
+from theatrum.data import Document
 
 TITLED = [
     Document(f"d{i}", f"The body number {i} says more. And more again.", f"A title of case {i}") for i in range(20)
