@@ -75,7 +75,14 @@ def test_ties_are_ties_and_differences_are_differences():
 def test_the_smallest_that_keeps_the_quality():
     (small,) = judge(FIELD, Budget(), "judged").smallest
     assert (small.encoder, small.pipeline) == ("minilm", "minilm | int8")
-    assert small.keeps == pytest.approx(0.499 / 0.5)
+    assert small.keeps == small.on_test_keeps == pytest.approx(0.499 / 0.5)
+
+
+def test_what_keeps_the_quality_on_test_is_named_beside_the_choice():
+    lucky = measured("minilm | pq(m=24)", 0.50, 0.40, memory=24)
+    (small,) = judge([*FIELD, lucky], Budget(), "judged").smallest
+    assert (small.pipeline, small.on_test) == ("minilm | pq(m=24)", "minilm | int8")
+    assert small.keeps == pytest.approx(0.8)
 
 
 def test_each_encoder_is_shrunk_by_itself():

@@ -18,7 +18,8 @@ def write_tiny_model(folder: Path, *, seed: int = 0, pooling: str = "mean", max_
     """Write the folder; everything about it follows from the arguments."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Normalize, Pooling, Transformer
+    from sentence_transformers.base.modules import Normalize, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
     from transformers import BertConfig, BertModel, BertTokenizer
 
     base = folder.with_name(folder.name + "-base")

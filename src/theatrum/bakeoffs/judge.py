@@ -63,13 +63,19 @@ def _is_full_precision(text: str) -> bool:
 
 
 def _smallest(field: Sequence[Measurement], reference: Measurement) -> Smallest:
-    """Fewest bytes among pipelines of one encoder that keep its quality on the dev half."""
+    """Fewest bytes among pipelines of one encoder that keep its quality: chosen on dev, and looked up on test."""
     encoder = parse(reference.pipeline).calls[0]
     own = [one for one in field if parse(one.pipeline).calls[0] == encoder]
-    good = [one for one in own if one.dev_ndcg >= KEEP * reference.dev_ndcg]
-    chosen = min(good, key=lambda one: (one.memory_bytes, one.disk_bytes, -one.dev_ndcg))
-    keeps = chosen.test_ndcg / reference.test_ndcg if reference.test_ndcg else math.nan
-    return Smallest(reference.pipeline, chosen.pipeline, keeps)
+
+    def least(good: Sequence[Measurement]) -> Measurement:
+        return min(good, key=lambda one: (one.memory_bytes, one.disk_bytes, -one.dev_ndcg))
+
+    def keeps(one: Measurement) -> float:
+        return one.test_ndcg / reference.test_ndcg if reference.test_ndcg else math.nan
+
+    chosen = least([one for one in own if one.dev_ndcg >= KEEP * reference.dev_ndcg])
+    seen = least([one for one in own if one.test_ndcg >= KEEP * reference.test_ndcg])
+    return Smallest(reference.pipeline, chosen.pipeline, keeps(chosen), seen.pipeline, keeps(seen))
 
 
 def _verdicts(field: Sequence[Measurement], chosen: Measurement, budget: Budget) -> list[Verdict]:

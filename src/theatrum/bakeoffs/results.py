@@ -160,11 +160,18 @@ class Smallest:
         Chosen on the dev half among pipelines of this encoder that keep 99% of its nDCG@10 there.
     keeps : float
         Share of the encoder's nDCG@10 that it keeps on the test half.
+    on_test : str
+        The smallest pipeline of this encoder that keeps 99% on the test half. It was looked up there, not chosen on
+        dev, so its share flatters it a little.
+    on_test_keeps : float
+        That share.
     """
 
     encoder: str
     pipeline: str
     keeps: float
+    on_test: str
+    on_test_keeps: float
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from theatrum.bakeoffs import BakeoffResult, Listener, Measurement, bakeoff, read_field
+from theatrum.bakeoffs.report.page import smallest_sentences
 from theatrum.cli.source import Columns, read_collection, remarks
 from theatrum.extras import require
 
@@ -103,14 +104,8 @@ def print_result(result: BakeoffResult, console: Console) -> None:
     console.print(table)
     console.print()
     console.print(result.judgement.reason, markup=False)
-    for small in result.judgement.smallest:
-        one, full = result.measurement(small.pipeline), result.measurement(small.encoder)
-        console.print(
-            f"Smallest as good as {small.encoder} on the dev half: {small.pipeline}, {one.memory_bytes:,.0f} bytes a "
-            f"document in memory (of {full.memory_bytes:,.0f}), {one.disk_bytes:,.0f} on disk; it keeps "
-            f"{small.keeps:.1%} on the test half.",
-            markup=False,
-        )
+    for line in smallest_sentences(result):
+        console.print(line, markup=False)
     for encoder in result.encoders:
         if encoder.cut:
             console.print(
