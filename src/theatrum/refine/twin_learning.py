@@ -96,7 +96,7 @@ class TwinLearningReduction(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Where the matrix of the linear encoder starts.
     normalize : bool, default=True
         Whether ``transform`` gives unit rows.
-    random_state : int, RandomState or None, default=None
+    random_state : int, RandomState or None, default=0
         Draws of batches, neighbours and weights.
 
     Attributes
@@ -152,7 +152,7 @@ class TwinLearningReduction(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         learning_rate: float | Literal["auto"] = "auto",
         init: Literal["pca", "random"] = "pca",
         normalize: bool = True,
-        random_state: Any = None,
+        random_state: Any = 0,
     ) -> None:
         self.n_components = n_components
         self.n_neighbors = n_neighbors

@@ -100,8 +100,8 @@ class StaticEncoder:
     weighting : {"zipf", "sif", "none"} or None, default=None
         Zipfian whitening; principal components and smooth inverse frequencies, as model2vec does; or the vectors as
         they are. None takes ``"zipf"`` for a transformer, and a static table as it is.
-    context_tokens : int, default=65536
-        Tokens of the corpus that the transformer reads in `fit`, twelve seconds for MiniLM on two cores;
+    context_tokens : int, default=262144
+        Tokens of the corpus that the transformer reads in `fit`, about a minute for MiniLM on two cores;
         more is better up to the whole corpus. 0 reads nothing: tokens keep their meaning out of context.
 
     Attributes
@@ -147,7 +147,7 @@ class StaticEncoder:
         *,
         n_components: int | None = None,
         weighting: str | None = None,
-        context_tokens: int = 65_536,
+        context_tokens: int = 262_144,
     ) -> None:
         self.model = model
         self.n_components = n_components
