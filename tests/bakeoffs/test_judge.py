@@ -59,7 +59,7 @@ def test_a_budget_that_nothing_meets_names_the_nearest():
     judged = judge(FIELD, Budget(bytes=40), "judged")
     assert not judged.budget_met
     assert judged.recommended == "minilm | binary"
-    assert "No pipeline meets the budget (bytes=40); the nearest is minilm | binary" in judged.reason
+    assert "No pipeline meets the budget (bytes=40); the nearest is `minilm | binary`" in judged.reason
 
 
 def test_ties_are_ties_and_differences_are_differences():

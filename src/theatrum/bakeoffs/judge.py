@@ -109,16 +109,16 @@ def _reason(
     questions: Questions,
     field: Sequence[Measurement],
 ) -> str:
-    """Two sentences: what to take with its figures, and how sure that is."""
+    """Two sentences: what to take with its figures, and how sure that is; pipelines stand between backticks."""
     figures = (
         f"nDCG@10 {chosen.test_ndcg:.3f} on {len(chosen.test)} test queries, "
         f"{chosen.memory_bytes:,.0f} bytes a document in memory, {chosen.p95_ms:.1f} ms a query (p95)"
     )
     if not met:
-        first = f"No pipeline meets the budget ({budget}); the nearest is {chosen.pipeline} ({figures})."
+        first = f"No pipeline meets the budget ({budget}); the nearest is `{chosen.pipeline}` ({figures})."
     else:
         within = f" of those within {budget}" if budget.limited else ""
-        first = f"Take {chosen.pipeline}: the best on the dev half{within} ({figures})."
+        first = f"Take `{chosen.pipeline}`: the best on the dev half{within} ({figures})."
     ties = [one.pipeline for one in verdicts if one.tied and one.pipeline != chosen.pipeline]
     bm25 = next((one for one in field if one.pipeline == "bm25"), None)
     against = ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from theatrum.bakeoffs.results import Measurement, Verdict
+from theatrum.bakeoffs.results import Measurement
 from theatrum.pipelines.notation import parse
 from theatrum.registry import part
 
@@ -17,8 +18,13 @@ FAMILIES = {
     "dense, smaller": "#E69F00",
     "fusion": "#009E73",
 }
+_HEIGHT = 300  # pixels
+_LABEL = (18, 11)  # pixels that a number takes
 _WIN, _LOSS = "#0072B2", "#D55E00"
 _FONT = "system-ui, -apple-system, Segoe UI, Roboto, sans-serif"
+
+
+_Point: TypeAlias = dict[str, Any]
 
 
 def family(pipeline: str) -> str:
@@ -39,7 +45,6 @@ def family(pipeline: str) -> str:
 
 def pareto_chart(
     field: Sequence[Measurement],
-    verdicts: Mapping[str, Verdict],
     numbers: Mapping[str, int],
     recommended: str,
     *,
@@ -48,14 +53,12 @@ def pareto_chart(
     larger_is_better: bool,
     width: int,
 ) -> str:
-    """Draw quality against one cost; every point carries its number in the table.
+    """Draw quality against one cost; points carry their number in the table where there is room.
 
     Parameters
     ----------
     field : sequence of Measurement
         The points.
-    verdicts : mapping of str to Verdict
-        By pipeline.
     numbers : mapping of str to int
         Rank of each pipeline in the table.
     recommended : str
@@ -98,7 +101,9 @@ def pareto_chart(
         title=title,
         axis=alt.Axis(format="~s", tickCount=5),
     )
-    y = alt.Y("quality:Q", scale=alt.Scale(zero=False, padding=14), title="nDCG@10, test half")
+    y = alt.Y(
+        "quality:Q", scale=alt.Scale(zero=False, padding=14), title="nDCG@10, test half", axis=alt.Axis(titlePadding=10)
+    )
     line = (
         alt.Chart(alt.Data(values=front))
         .mark_line(interpolate="step-before" if larger_is_better else "step-after", color="#bbb", strokeWidth=1.5)
@@ -116,8 +121,30 @@ def pareto_chart(
         .mark_point(size=260, color="#000", strokeWidth=1.5, shape="circle")
         .encode(x=x, y=y)
     )
-    labels = base.mark_text(dx=8, dy=-8, fontSize=11, align="left").encode(x=x, y=y, text="number:N")
-    return _svg(alt.layer(line, points, ring, labels).properties(width=width, height=min(width, 300)))
+    labels = (
+        alt.Chart(alt.Data(values=_apart(rows, front, width)))
+        .mark_text(dx=8, dy=-8, fontSize=11, align="left")
+        .encode(x=x, y=y, text="number:N")
+    )
+    return _svg(alt.layer(line, points, ring, labels).properties(width=width, height=_HEIGHT))
+
+
+def _apart(rows: Sequence[_Point], front: Sequence[_Point], width: int) -> list[_Point]:
+    """Choose the points whose numbers can be read: the recommended one, the front, the others by rank."""
+
+    def place(row: _Point) -> tuple[float, float]:
+        return width * share(row, lambda one: math.log(one["cost"])), _HEIGHT * share(row, lambda one: one["quality"])
+
+    def share(row: _Point, value: Callable[[_Point], float]) -> float:
+        low, high = min(map(value, rows)), max(map(value, rows))
+        return (value(row) - low) / (high - low) if high > low else 0.0
+
+    kept: list[_Point] = []
+    for row in sorted(rows, key=lambda row: (not row["recommended"], row not in front, int(row["number"]))):
+        x, y = place(row)
+        if all(abs(x - a) > _LABEL[0] or abs(y - b) > _LABEL[1] for a, b in map(place, kept)):
+            kept.append(row)
+    return kept
 
 
 def wins_chart(ours: Mapping[str, float], theirs: Mapping[str, float], *, width: int) -> str:

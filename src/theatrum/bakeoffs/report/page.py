@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -37,7 +38,7 @@ def render_report(result: BakeoffResult, worst: Mapping[str, Sequence[tuple[str,
     return template.substitute(
         title=escape(f"Bake-off on {result.name}"),
         facts=_facts(result),
-        answer=_marked(judgement.reason, [one.pipeline for one in result.measurements]),
+        answer=_marked(judgement.reason),
         smallest=_smallest(result),
         warnings=_warnings(result),
         memory_picture=_picture(result, "memory_bytes", "bytes a document in memory", larger_is_better=False),
@@ -58,19 +59,14 @@ def _facts(result: BakeoffResult) -> str:
     )
 
 
-def _marked(text: str, pipelines: Iterable[str]) -> str:
-    """Escape a text and set the pipelines in it as code (the longest first, since some are parts of others)."""
-    marked = escape(text, quote=False)
-    for name in sorted(set(pipelines), key=len, reverse=True):
-        plain = escape(name, quote=False)
-        for before in ("Take ", "nearest is "):
-            marked = marked.replace(before + plain, f"{before}<code>{plain}</code>", 1)
-    return marked
+def _marked(text: str) -> str:
+    """Escape a text and set what stands between backticks as code."""
+    return re.sub("`(.+?)`", r"<code>\1</code>", escape(text, quote=False))
 
 
 def _smallest(result: BakeoffResult) -> str:
     return (
-        "</p><p>".join(escape(line, quote=False) for line in smallest_sentences(result))
+        "</p><p>".join(map(_marked, smallest_sentences(result)))
         or "There is no dense pipeline of full precision in the field to compare with."
     )
 
@@ -81,18 +77,18 @@ def smallest_sentences(result: BakeoffResult) -> list[str]:
     for small in result.judgement.smallest:
         one, full = result.measurement(small.pipeline), result.measurement(small.encoder)
         if one is full and small.on_test == small.encoder:
-            lines.append(f"Nothing smaller is as good as {full.pipeline}.")
+            lines.append(f"Nothing smaller is as good as `{full.pipeline}`.")
             continue
         line = (
-            f"Smallest that is as good as {full.pipeline} ({full.memory_bytes:,.0f} bytes a document) on the dev half: "
-            f"{one.pipeline}, {one.memory_bytes:,.0f} bytes in memory and {one.disk_bytes:,.0f} on disk; it keeps "
-            f"{small.keeps:.1%} of the nDCG@10 on the test half ({one.test_ndcg:.3f} of {full.test_ndcg:.3f})."
+            f"Smallest that is as good as `{full.pipeline}` ({full.memory_bytes:,.0f} bytes a document) on the dev "
+            f"half: `{one.pipeline}`, {one.memory_bytes:,.0f} bytes in memory and {one.disk_bytes:,.0f} on disk; it "
+            f"keeps {small.keeps:.1%} of the nDCG@10 on the test half ({one.test_ndcg:.3f} of {full.test_ndcg:.3f})."
         )
         if small.on_test != small.pipeline:
             seen = result.measurement(small.on_test)
             line += (
-                f" On the test half the smallest that keeps 99% is {seen.pipeline}, {seen.memory_bytes:,.0f} bytes in "
-                f"memory and {seen.disk_bytes:,.0f} on disk ({small.on_test_keeps:.1%}; looked up there, not chosen)."
+                f" On the test half the smallest that keeps 99% is `{seen.pipeline}`, {seen.memory_bytes:,.0f} bytes "
+                f"in memory and {seen.disk_bytes:,.0f} on disk ({small.on_test_keeps:.1%}; looked up there, not chosen)."
             )
         lines.append(line)
     return lines
@@ -125,7 +121,6 @@ def _picture(result: BakeoffResult, cost: str, title: str, *, larger_is_better: 
     drawn = [
         pareto_chart(
             result.measurements,
-            {verdict.pipeline: verdict for verdict in result.judgement.verdicts},
             _numbers(result),
             result.judgement.recommended,
             cost=cost,
