@@ -108,6 +108,22 @@ BAD = b"""{"id": "1", "text": "good"}
 """
 
 
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"name": "svd", "kind": "two words", "docstring": "Singular values of a matrix."}, ("name", "docstring")),
+        ({"name": "svd", "path": "linalg/svd.py"}, ("name", None)),  # no prose: the title is the document
+        ({"remark": "a longer text than the body", "body": "short"}, (None, "body")),
+    ],
+)
+def test_a_text_column_of_unknown_name_is_the_longest_prose(tmp_path, row, columns):
+    path = tmp_path / "c.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    reader = read_corpus(path)
+    list(reader)
+    assert (reader.columns.get("title"), reader.columns.get("text")) == columns
+
+
 def test_bad_rows_are_listed_and_the_run_goes_on(tmp_path):
     reader = read_corpus(write(tmp_path / "bad.jsonl", BAD), rejects=tmp_path / "out" / "rejects.jsonl")
     assert [document.id for document in reader] == ["1", "6"]

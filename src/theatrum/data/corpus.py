@@ -134,18 +134,24 @@ class CorpusReader:
         return Document(identity, text, title, values)
 
     def _choose(self, values: Mapping[str, Any]) -> dict[str, str]:
-        """Columns by role: those named, else the first guess that is there."""
+        """Columns by role: those named, else the first guess that is there; the text also by its length."""
         chosen: dict[str, str] = {}
+        named = {column for column in self.named.values() if column}
         lower = {str(column).lower(): str(column) for column in values}
         for role, guesses in GUESSES.items():
             name = self.named.get(role)
             if name is not None and name not in values:
                 there = ", ".join(map(str, values)) or "none"
                 raise ValueError(f"{self.source}: there is no column {name!r} for the {role}; the columns are: {there}")
-            taken = set(chosen.values()) | {other for other in self.named.values() if other}
+            taken = named | set(chosen.values())
             found = name or next((lower[g] for g in guesses if g in lower and lower[g] not in taken), None)
             if found is not None:
                 chosen[role] = found
+        if "text" not in chosen:
+            free = [str(column) for column in values if column not in named | set(chosen.values())]
+            prose = [column for column in free if isinstance(values[column], str) and len(values[column].split()) > 1]
+            if prose:
+                chosen["text"] = max(prose, key=lambda column: len(values[column]))
         if "text" not in chosen and "title" not in chosen:
             raise ValueError(
                 f"{self.source}: no column looks like a text; name one with --text. The columns are: "
@@ -178,7 +184,8 @@ def read_corpus(
         jsonl, csv, tsv, parquet or txt (one text a line), each also ``.gz`` or ``.zst``; a folder of ``.txt`` and
         ``.md`` files; ``-`` for standard input (JSON lines, or one text a line).
     text_column, title_column, id_column : str, optional
-        Columns; guessed from the first row if not named. Rows without an id are called by their line.
+        Columns; guessed from the first row if not named: by what columns are often called, and the text, where none
+        of these is there, as the longest value of several words. Rows without an id are called by their line.
     rejects : str or Path, optional
         File for the rows that cannot be used: broken JSON, no text, not UTF-8, an id seen before.
 

@@ -88,7 +88,7 @@ def smallest_sentences(result: BakeoffResult) -> list[str]:
             seen = result.measurement(small.on_test)
             line += (
                 f" On the test half the smallest that keeps 99% is `{seen.pipeline}`, {seen.memory_bytes:,.0f} bytes "
-                f"in memory and {seen.disk_bytes:,.0f} on disk ({small.on_test_keeps:.1%}; looked up there, not chosen)."
+                f"in memory and {seen.disk_bytes:,.0f} on disk ({small.on_test_keeps:.1%}; looked up, not chosen)."
             )
         lines.append(line)
     return lines
