@@ -133,6 +133,7 @@ def test_version():
     ("arguments", "sentence"),
     [
         (("bakeoff", "missing.jsonl"), "missing.jsonl"),
+        (("bakeoff", "cranfeld"), "neither a file nor a folder nor a known collection (cacm, "),
         (("bakeoff", "{empty}"), "empty"),
         (("bakeoff", "{rejects}"), "none of"),
         (("bakeoff", "{source}", "--text", "doc", "--queries", "{source}"), "go together"),

@@ -172,6 +172,7 @@ def test_rows_without_an_id_are_called_by_their_line(tmp_path):
     ("name", "content", "message"),
     [
         ("empty.jsonl", b"", "the file is empty"),
+        ("head.tsv", b"id\ttext\n", "no rows below the line that names its columns"),
         ("blank.txt", b"\n\n", "the file is empty"),
         ("all-bad.jsonl", b"{\n{\n", "none of its 2 rows can be used .2 broken JSON"),
         ("c.xlsx", b"x", "the ending '.xlsx' is no known format"),

@@ -77,6 +77,7 @@ def test_equal_texts_print_alike(text, printed):
         ("", 0, "empty"),
         ("   ", 0, "empty"),
         ("minilm | | int8", 9, "cannot read"),
+        ("minilm |", 8, "cannot read"),
         ("minilm | pca(dim=2**7)", 17, "literals"),
         ("minilm | pca(dim=__import__('os').name)", 17, "literals"),
         ("minilm & int8", 0, "a stage is a name"),

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from theatrum.bakeoffs import BakeoffResult, Listener, Measurement, bakeoff, read_field
+from theatrum.bakeoffs.field import parse_budget
 from theatrum.bakeoffs.report.page import smallest_sentences
 from theatrum.cli.source import Columns, read_collection, remarks
 from theatrum.extras import require
@@ -57,6 +58,7 @@ def run_bakeoff(
     # Before minutes of work, not after them: without these there is no report.
     require("altair", "report")
     require("vl_convert", "report")
+    limits = parse_budget(budget)
     field = read_field(pipelines) if pipelines else None
     out.mkdir(parents=True, exist_ok=True)
     collection, rejected = read_collection(source, queries, qrels, columns, out / "rejects.jsonl")
@@ -64,7 +66,7 @@ def run_bakeoff(
     with Progress(*bar, console=remarks, transient=True) as progress:
         result = bakeoff(
             collection,
-            budget=budget,
+            budget=limits,
             pipelines=field,
             out=out,
             store=store,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from theatrum.data import Collection, CorpusReader, is_collection, load, read_corpus, read_qrels, read_queries
+from theatrum.data import Collection, CorpusReader, is_collection, load, names, read_corpus, read_qrels, read_queries
 
 Columns = Mapping[str, str | None]
 # Progress and remarks go to standard error: standard output is for results, and may be piped.
@@ -44,7 +44,7 @@ def read_collection(
     Raises
     ------
     ValueError
-        Only one of queries and judgements is given.
+        Only one of queries and judgements is given, or there is no such source.
     """
     if (queries is None) != (qrels is None):
         raise ValueError("--queries and --qrels go together: give both, or neither for proxy questions")
@@ -53,6 +53,9 @@ def read_collection(
         if not isinstance(found, Collection):
             raise ValueError(f"{source!r} is no retrieval collection; a bake-off needs documents")
         return found, 0
+    if source != "-" and not Path(source).suffix and not Path(source).exists():
+        known = ", ".join(name for name in names() if is_collection(name))
+        raise ValueError(f"{source!r} is neither a file nor a folder nor a known collection ({known})")
     reader = open_source(source, columns, rejects)
     documents = tuple(reader)
     tell_source(reader, rejects)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, TextIO
 
 from theatrum.data.collection import Document
-from theatrum.data.rows import Row, read_rows
+from theatrum.data.rows import Row, read_rows, suffix_of
 
 # In the order in which they are tried; compared without regard to case.
 GUESSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -161,7 +161,12 @@ class CorpusReader:
 
     def _check_any(self) -> None:
         if not self.summary.read:
-            kind = "the folder has no .txt or .md files" if Path(self.source).is_dir() else "the file is empty"
+            if Path(self.source).is_dir():
+                kind = "the folder has no .txt or .md files"
+            elif suffix_of(self.source) in (".csv", ".tsv"):
+                kind = "the file has no rows below the line that names its columns"
+            else:
+                kind = "the file is empty"
             raise ValueError(f"{self.source}: {kind}; there is nothing to read")
         if not self.summary.kept:
             reasons = ", ".join(f"{count} {reason}" for reason, count in self.summary.reasons.items())

@@ -140,7 +140,8 @@ class _Reader:
         try:
             body = ast.parse(self.text[self.indent :], mode="eval").body
         except SyntaxError as error:
-            column = self.indent + max((error.offset or 1) - 1, 0)
+            # Python says 0 where the text ends too early.
+            column = self.indent + error.offset - 1 if error.offset else len(self.text)
             raise self.error(min(column, len(self.text)), f"cannot read the pipeline: {error.msg}") from None
         except (RecursionError, MemoryError, ValueError) as error:
             raise self.error(0, f"cannot read the pipeline: {error or 'nested too deeply'}") from None
