@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,13 @@ def encode_corpus(
         fit(document.content for document in documents())
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".theatrum-", dir=out.parent, ignore_cleanup_errors=True) as folder:
-        ids, weights, X, encoded, cut = _encode(encoder, documents(), store, Path(folder) / "vectors", on_progress)
+        scratch = Path(folder) / "vectors"
+        ids, weights, encoded, cut = _encode(encoder, documents(), store, scratch, on_progress)
         if not ids:
             raise ValueError("the corpus has no documents; nothing was written")
-        _fit(dense.refiners, dense.quantizer, X, weights)
-        dim = _write(out, ids, lambda: _finished(X, dense.refiners, dense.quantizer), encoder.fingerprint())
+        _fit(dense.refiners, dense.quantizer, np.memmap(scratch, np.float32, "r").reshape(len(ids), -1), weights)
+        blocks = partial(_finished, scratch, encoder.dim, dense.refiners, dense.quantizer)
+        dim = _write(out, ids, blocks, encoder.fingerprint())
     return EncodedCorpus(len(ids), dim, encoded, cut)
 
 
@@ -100,8 +103,8 @@ def _encode(
     store: VectorStore,
     scratch: Path,
     on_progress: Callable[[int], None] | None,
-) -> tuple[list[str], NDArray[np.float64], NDArray[np.float32], int, int]:
-    """Encoder vectors of all documents as a memory map, with ids and words a document."""
+) -> tuple[list[str], NDArray[np.float64], int, int]:
+    """Write the encoder's vectors of all documents, one after another; returns ids and words a document."""
     ids: list[str] = []
     words: list[float] = []
     encoded = cut = 0
@@ -118,9 +121,7 @@ def _encode(
             encoded, cut = encoded + block.encoded, cut + int(block.cut.sum())
             if on_progress:
                 on_progress(len(block.vectors))
-    shape = (len(ids), encoder.dim)
-    X: NDArray[np.float32] = np.memmap(scratch, np.float32, "r", shape=shape) if ids else np.empty(shape, np.float32)
-    return ids, np.array(words), X, encoded, cut
+    return ids, np.array(words), encoded, cut
 
 
 def _fit(
@@ -139,13 +140,15 @@ def _fit(
 
 
 def _finished(
-    X: NDArray[np.float32], refiners: tuple[Refiner, ...], quantizer: Quantizer | None
+    scratch: Path, dim: int, refiners: tuple[Refiner, ...], quantizer: Quantizer | None
 ) -> Iterator[NDArray[Any]]:
-    for start in range(0, len(X), _ROWS):
-        block: Any = np.asarray(X[start : start + _ROWS])
-        for refiner in refiners:
-            block = refiner.transform(block)
-        yield quantizer.encode(block) if quantizer is not None else block
+    # Read, not mapped: pages of a map would stay in memory one by one, until all vectors are there.
+    with scratch.open("rb") as file:
+        while len(values := np.fromfile(file, np.float32, _ROWS * dim)):
+            block: Any = values.reshape(-1, dim)
+            for refiner in refiners:
+                block = refiner.transform(block)
+            yield quantizer.encode(block) if quantizer is not None else block
 
 
 def _write(out: Path, ids: list[str], blocks: Callable[[], Iterator[NDArray[Any]]], fingerprint: str) -> int:

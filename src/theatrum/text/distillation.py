@@ -7,7 +7,7 @@ import heapq
 import json
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 from tokenizers import Tokenizer
 
 from theatrum.cache import cache_folder
@@ -24,7 +23,7 @@ from theatrum.text.model_folders import folder_digest
 from theatrum.text.static_folders import read_tokenizer_text
 from theatrum.text.transformer_engine import TransformerEngine, length_batches
 
-_RECIPE = "1"  # part of every cache key: change it when the numbers change
+_RECIPE = "2"  # part of every cache key: change it when the numbers change
 
 
 class TextSample:
@@ -132,6 +131,10 @@ class Teacher:
     def _engine(self) -> TransformerEngine:
         return TransformerEngine(self.folder, None)
 
+    @property
+    def _width(self) -> int:
+        return int(self._engine.model[0].get_embedding_dimension())
+
     @cached_property
     def _key(self) -> str:
         return hashlib.sha256(f"{_RECIPE} {folder_digest(self.folder)}".encode()).hexdigest()[:32]
@@ -139,11 +142,10 @@ class Teacher:
     def _tokens_alone(self) -> dict[str, NDArray[Any]]:
         text: str = self._engine.tokenizer.backend_tokenizer.to_str()
         size = max(read_tokenizer_text(text).get_vocab().values()) + 1
-        rows: list[NDArray[np.float32]] = []
-        step = 4096
-        for start in range(0, size, step):
-            rows += [state.mean(axis=0) for state in self._states([[n] for n in range(start, min(start + step, size))])]
-        return {"table": np.stack(rows), "tokenizer": np.frombuffer(text.encode(), dtype=np.uint8)}
+        table = np.empty((size, self._width), dtype=np.float32)
+        for row, state in self._states([[number] for number in range(size)]):
+            table[row] = state.mean(axis=0)
+        return {"table": table, "tokenizer": np.frombuffer(text.encode(), dtype=np.uint8)}
 
     def _tokens_in_context(self, texts: Sequence[list[int]], size: int) -> dict[str, NDArray[Any]]:
         engine = self._engine
@@ -151,18 +153,19 @@ class Teacher:
         room = (engine.limit or sys.maxsize) - before - after
         read = [text[:room] for text in texts]
         tokens = np.concatenate([np.array(text, dtype=np.int64) for text in read])
-        vectors = np.concatenate([state[before : len(state) - after] for state in self._states(read)])
         seen, where, counts = np.unique(tokens, return_inverse=True, return_counts=True)
-        places = csr_matrix((np.ones(len(tokens), dtype=np.float32), (where, np.arange(len(tokens)))))
-        return {"seen": seen, "sums": places @ vectors, "counts": counts}
+        places = np.split(where, np.cumsum([len(text) for text in read])[:-1])
+        sums = np.zeros((len(seen), self._width), dtype=np.float32)
+        for row, state in self._states(read):
+            np.add.at(sums, places[row], state[before : len(state) - after])
+        return {"seen": seen, "sums": sums, "counts": counts}
 
-    def _states(self, texts: Sequence[list[int]]) -> list[NDArray[np.float32]]:
-        """Last hidden states of each text, special tokens included, float32 (length, d)."""
+    def _states(self, texts: Sequence[list[int]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Go through the texts, long ones first: which, and its last hidden states, special tokens included."""
         import torch
 
         engine = self._engine
         rows = [[*engine.prefix, *text, *engine.suffix] for text in texts]
-        states: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * len(rows)
         for batch in length_batches(list(map(len, rows)), rows=len(rows), tokens=engine.batch_tokens):
             lengths = np.array([len(rows[row]) for row in batch])
             mask = np.arange(lengths.max()) < lengths[:, None]
@@ -175,8 +178,7 @@ class Teacher:
                 found = engine.model[0]({name: value.to(engine.model.device) for name, value in features.items()})
             hidden = found["token_embeddings"].float().cpu().numpy()
             for row, state, length in zip(batch, hidden, lengths, strict=True):
-                states[row] = state[:length]
-        return states
+                yield row, state[:length]
 
 
 def _cached(name: str, make: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
