@@ -19,11 +19,11 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 import pytrec_eval
+from timing import interleaved
 
 from theatrum.evaluate import average_precision_at, judge, ndcg_at, prepare_judgements, reciprocal_rank_at
 
@@ -56,13 +56,6 @@ def metrics(judged):
     return np.array([ndcg_at(judged, 10), reciprocal_rank_at(judged, DEPTH), average_precision_at(judged, DEPTH)])
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Time one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def main():
     queries, qrels, systems = make_field()
     scores = np.tile(np.arange(DEPTH, 0, -1.0), (N_QUERIES, 1))
@@ -92,13 +85,8 @@ def main():
         "ours_metrics_only": lambda: [metrics(judged) for judged in all_judged],
         "limit": lambda: [len(set(ranking)) for ranked in systems for ranking in ranked.tolist()],
     }
-    times = {name: [] for name in contestants}
-    for round_ in range(ROUNDS + 1):
-        for name, work in contestants.items():
-            spent = seconds(work)
-            if round_:  # the first round warms up
-                times[name].append(spent / N_SYSTEMS)
-    took = {name: np.array(values) for name, values in times.items()}
+    times = interleaved(contestants, rounds=ROUNDS)
+    took = {name: np.array(values) / N_SYSTEMS for name, values in times.items()}
 
     def spread(above, below):
         ratio = took[above] / took[below]

@@ -12,11 +12,11 @@ import importlib.util
 import json
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
+from timing import comparison, seconds
 
 import theatrum
 from theatrum import data
@@ -24,12 +24,6 @@ from theatrum.text import MiniLM, StaticEncoder
 from theatrum.text.static import mean_rows
 
 ROUNDS = 7
-
-
-def seconds(action) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
 
 
 def peer_of(encoder, tokenizer_json: str, folder: Path):
@@ -88,8 +82,6 @@ def main() -> None:
     slow = len(some) / seconds(lambda: minilm.encode(some))
 
     rate = {name: len(texts) / statistics.median(values) for name, values in times.items()}
-    ratios = sorted(b / a for a, b in zip(times["ours"], times["peer"], strict=True))
-    noise = sorted(b / a for a, b in zip(times["peer"], times["again"], strict=True))
     line = {
         "benchmark": "static_encode",
         "collection": options.collection,
@@ -101,9 +93,7 @@ def main() -> None:
         "ours_warm": round(rate["ours_warm"]),
         "peer": round(rate["peer"]),
         "unit": "texts/s",
-        "ratio": round(statistics.median(ratios), 2),
-        "spread": [round(ratios[0], 2), round(ratios[-1], 2)],
-        "noise": [round(noise[0], 2), round(noise[-1], 2)],
+        **comparison(times),
         "limit_fraction": round(rate["ours"] / rate["limit"], 3),
         "limit_fraction_warm": round(rate["ours_warm"] / rate["limit"], 3),
         "minilm": round(slow, 1),

@@ -10,10 +10,11 @@ import argparse
 import json
 import statistics
 import time
+from functools import partial
 
 import numpy as np
+from timing import comparison, interleaved, seconds
 
-ROUNDS = 7
 MINILM_FLOP_A_TOKEN = 21e6  # 6 layers of 12 * 384 * 384 weights, twice
 
 
@@ -22,12 +23,6 @@ def log_normal_texts(n: int, words: list[str], *, median: float, sigma: float, s
     rng = np.random.default_rng(seed)
     lengths = np.clip(rng.lognormal(np.log(median), sigma, n), 1, 200).astype(int)
     return [" ".join(rng.choice(words, length)) for length in lengths]
-
-
-def seconds(action):
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
 
 
 def matrix_flops(torch) -> float:
@@ -65,15 +60,11 @@ def main() -> None:
     if difference > 1e-5:
         raise SystemExit(f"the vectors differ by {difference}: the comparison is void")
 
-    ours, theirs, again = [], [], []
-    for _ in range(ROUNDS):
-        ours.append(seconds(lambda: encoder.encode(texts, batch_size=options.batch_size)))
-        theirs.append(seconds(lambda: peer.encode(texts, batch_size=options.batch_size)))
-        again.append(seconds(lambda: peer.encode(texts, batch_size=options.batch_size)))
-    ratios = sorted(b / a for a, b in zip(ours, theirs, strict=True))
-    noise = sorted(b / a for a, b in zip(theirs, again, strict=True))
+    ours, theirs = (partial(model.encode, texts, batch_size=options.batch_size) for model in (encoder, peer))
+    times = interleaved({"ours": ours, "peer": theirs, "again": theirs})
+    took = {name: statistics.median(values) for name, values in times.items()}
     tokens = int(encoder.token_counts(texts).sum())
-    reached = tokens * MINILM_FLOP_A_TOKEN / statistics.median(ours)
+    reached = tokens * MINILM_FLOP_A_TOKEN / took["ours"]
     line = {
         "benchmark": "transformer_encode",
         "texts": len(texts),
@@ -81,12 +72,10 @@ def main() -> None:
         "threads": options.threads,
         "batch_size": options.batch_size,
         "max_difference": difference,
-        "ours": round(len(texts) / statistics.median(ours), 2),
-        "peer": round(len(texts) / statistics.median(theirs), 2),
+        "ours": round(len(texts) / took["ours"], 2),
+        "peer": round(len(texts) / took["peer"], 2),
         "unit": "texts/s",
-        "ratio": round(statistics.median(ratios), 3),
-        "spread": [round(ratios[0], 3), round(ratios[-1], 3)],
-        "noise": [round(noise[0], 3), round(noise[-1], 3)],
+        **comparison(times),
         "limit_fraction": round(reached / matrix_flops(torch), 3),
         "warm_up_s": round(warm_up, 2),
     }

@@ -12,6 +12,7 @@ from theatrum.checks import Constraint, check_vectors
 from theatrum.contracts import Codes, Vectors
 
 LEVELS = 255  # steps between the smallest and the largest value of a dimension
+_ROWS = 512  # handled at a time: they stay in the cache from step to step
 
 
 def scalar_encode(X: Vectors, low: NDArray[np.float32], span: NDArray[np.float32]) -> Codes:
@@ -29,8 +30,17 @@ def scalar_encode(X: Vectors, low: NDArray[np.float32], span: NDArray[np.float32
     ndarray of uint8, shape (n, d)
         ``floor((x - low) / span * 255)``, as FAISS counts.
     """
-    share = np.divide(X - low, span, out=np.zeros_like(X), where=span != 0)
-    return (np.clip(share, 0, 1) * np.float32(LEVELS)).astype(np.uint8)
+    divisor = np.where(span != 0, span, np.float32(np.inf))  # a constant dimension has one step
+    codes = np.empty(X.shape, dtype=np.uint8)
+    room = np.empty((min(_ROWS, len(X)), X.shape[1]), dtype=np.float32)
+    for start in range(0, len(X), _ROWS):
+        rows = X[start : start + _ROWS]
+        share = np.subtract(rows, low, out=room[: len(rows)])
+        share /= divisor
+        np.clip(share, 0, 1, out=share)
+        share *= np.float32(LEVELS)
+        codes[start : start + _ROWS] = share
+    return codes
 
 
 def scalar_decode(codes: Codes, low: NDArray[np.float32], span: NDArray[np.float32]) -> Vectors:

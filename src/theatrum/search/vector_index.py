@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -82,6 +83,7 @@ class VectorIndex:
         self._index = self._make(engine.turned(rows, quantizer), quantizer)
         self._fine = FineCopy.learn(self.rescore, rows) if self.rescore is not None else None
         self._names: list[str] = []
+        self.__dict__.pop("_labels", None)
         self._places: dict[str, int] = {}
         self._alive = np.zeros(0, dtype=bool)
         self._attributes: dict[str, list[Any]] = {}
@@ -112,6 +114,7 @@ class VectorIndex:
             self._fine.append(rows)
         start = len(self._names)
         self._names += names
+        self.__dict__.pop("_labels", None)
         self._places.update(zip(names, range(start, start + len(names)), strict=True))
         self._alive = np.concatenate([self._alive, np.ones(len(names), dtype=bool)])
         for name, values in columns.items():
@@ -165,8 +168,7 @@ class VectorIndex:
                 found, values = self._exact(queries, np.flatnonzero(allowed), wanted)
             else:
                 found, values = self._fast(queries, wanted, allowed if survivors < len(allowed) else None)
-            names = np.array([*self._names, ""], dtype=object)  # position -1 is no hit
-            ids[:, :wanted], scores[:, :wanted] = names[found], values
+            ids[:, :wanted], scores[:, :wanted] = self._labels[found], values
         return ids, scores
 
     def __len__(self) -> int:
@@ -191,6 +193,11 @@ class VectorIndex:
     def _check_attached(self) -> None:
         if self._quantizer is None and self._has_codes:
             raise ValueError("this index holds codes and was opened without their quantizer; call attach first")
+
+    @cached_property
+    def _labels(self) -> NDArray[np.object_]:
+        """Ids by position, kept from search to search; the last one, position -1, is no hit."""
+        return np.array([*self._names, ""], dtype=object)
 
     @property
     def _has_codes(self) -> bool:

@@ -1,6 +1,6 @@
 """Keep the outcome of a bake-off as a small JSON file, from which the README's table is made.
 
-Use: python benchmarks/record_bakeoff.py demo-out/results.parquet benchmarks/results/cranfield.json
+Use: python benchmarks/results/from_bakeoff.py demo-out/results.parquet benchmarks/results/cranfield.json
 """
 
 from __future__ import annotations
