@@ -6,9 +6,8 @@ Everything heavy is imported inside the command that needs it, so that ``theatru
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -184,8 +183,3 @@ def show(number: Annotated[int, typer.Argument(help="Atlas number.")], as_json: 
     from theatrum.cli.atlas import show_entry
 
     show_entry(number, as_json)
-
-
-def print_json(value: Any) -> None:
-    """Print for machines: one JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from theatrum.atlas import as_json as entries_as_json
 from theatrum.atlas import entry, ledger_folder, load_entries, status
+from theatrum.cli.streams import print_json
 
 
 def list_atlas(room: str | None, as_json: bool) -> None:
@@ -42,7 +43,7 @@ def show_entry(number: int, as_json: bool) -> None:
     """Print one entry."""
     one = entry(number)
     if as_json:
-        typer.echo(json.dumps(json.loads(entries_as_json((one,)))[0], indent=2, ensure_ascii=False))
+        print_json(json.loads(entries_as_json((one,)))[0])
         return
     state = status(one)
     console = Console(highlight=False)

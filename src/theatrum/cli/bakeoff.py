@@ -15,7 +15,8 @@ from rich.text import Text
 from theatrum.bakeoffs import BakeoffResult, Listener, Measurement, bakeoff, read_field
 from theatrum.bakeoffs.field import parse_budget
 from theatrum.bakeoffs.report.page import smallest_sentences
-from theatrum.cli.source import Columns, read_collection, remarks
+from theatrum.cli.source import Columns, read_collection
+from theatrum.cli.streams import remarks
 from theatrum.extras import require
 
 

@@ -9,8 +9,7 @@ from rich.console import Console
 
 from theatrum.claims.outcome import Scale
 from theatrum.claims.runner import measure, write_record
-from theatrum.cli.app import print_json
-from theatrum.cli.source import remarks
+from theatrum.cli.streams import print_json, remarks
 
 
 def run_claim(number: int, scale: str, write: bool, as_json: bool) -> bool:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from theatrum.cli.source import Columns, open_source, remarks, tell_source
+from theatrum.cli.source import Columns, open_source, tell_source
+from theatrum.cli.streams import remarks
 from theatrum.data import Collection, CorpusReader, Document, cache_folder, is_collection, load
 from theatrum.encoding import encode_corpus
 from theatrum.store import VectorStore

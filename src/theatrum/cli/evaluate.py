@@ -9,8 +9,8 @@ from rich.console import Console
 
 from theatrum.bakeoffs.measure import DEPTH, StoreSource
 from theatrum.bakeoffs.questions import judged_questions, proxy_questions
-from theatrum.cli.app import print_json
 from theatrum.cli.source import Columns, read_collection
+from theatrum.cli.streams import print_json
 from theatrum.data import cache_folder
 from theatrum.evaluate import judge, ranking_report
 from theatrum.pipelines.pipeline import pipeline

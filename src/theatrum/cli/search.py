@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from theatrum.bakeoffs.documents import read_documents
-from theatrum.cli.app import print_json
+from theatrum.cli.streams import print_json
 from theatrum.data import Document
 from theatrum.pipelines.pipeline import open_pipeline
 

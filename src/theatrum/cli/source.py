@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
-
+from theatrum.cli.streams import remarks
 from theatrum.data import Collection, CorpusReader, is_collection, load, names, read_corpus, read_qrels, read_queries
 
 Columns = Mapping[str, str | None]
-# Progress and remarks go to standard error: standard output is for results, and may be piped.
-remarks = Console(stderr=True, highlight=False)
 
 
 def open_source(source: str, columns: Columns, rejects: Path) -> CorpusReader:
