@@ -15,7 +15,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from theatrum.compress.scalar import LEVELS
 from theatrum.contracts import Quantizer, Vectors
+from theatrum.search.exact_scan import StoredRows
 
 Metric: TypeAlias = Literal["cosine", "ip", "l2"]
 Positions: TypeAlias = NDArray[np.int64]
@@ -184,6 +186,22 @@ def stored(index: Any, positions: Positions, quantizer: Quantizer | None) -> Vec
         codes = faiss().rev_swig_ptr(base.xb.data(), base.ntotal * base.code_size)
         codes = codes.reshape(base.ntotal, base.code_size)[positions]
     return quantizer.decode(codes)
+
+
+def stored_rows(index: Any, quantizer: Quantizer | None) -> StoredRows | None:
+    """View the vectors or byte codes of an index where they lie; None where they do not lie in one piece.
+
+    The view is valid until the index changes.
+    """
+    lib, kind = faiss(), kind_of(quantizer)
+    base = lib.downcast_index(index.storage) if hasattr(index, "hnsw") and kind in ("full", "scalar") else index
+    if isinstance(base, lib.IndexFlat):
+        return StoredRows(lib.rev_swig_ptr(base.get_xb(), base.ntotal * base.d).reshape(base.ntotal, base.d))
+    if isinstance(base, lib.IndexScalarQuantizer) and quantizer is not None:
+        codes = lib.rev_swig_ptr(base.codes.data(), base.ntotal * base.d).reshape(base.ntotal, base.d)
+        step = quantizer.span_ / np.float32(LEVELS)  # type: ignore[attr-defined]  # kind says it is there
+        return StoredRows(codes, quantizer.low_ + step / 2, step)  # type: ignore[attr-defined]
+    return None
 
 
 def can_filter(index: Any) -> bool:

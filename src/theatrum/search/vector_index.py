@@ -16,6 +16,7 @@ from theatrum.compress import Int8Quantizer
 from theatrum.contracts import Attributes, Ids, Quantizer, Scores, Vectors, Where
 from theatrum.persistence import load_arrays, save_arrays
 from theatrum.search import faiss_engine as engine
+from theatrum.search.exact_scan import best_rows
 from theatrum.search.faiss_engine import Metric, Positions
 from theatrum.search.filters import parse_filter
 from theatrum.search.fine_copy import FILE as FINE_FILE
@@ -212,20 +213,25 @@ class VectorIndex:
         n = min(k * self.oversample if rough or self._fine is not None else k, len(self._names))
         if allowed is not None and not engine.can_filter(self._index):
             return self._exact(Q, np.flatnonzero(allowed), k)
-        selector = None
-        if allowed is not None:
-            bits = np.packbits(allowed, bitorder="little")  # must outlive the search: FAISS keeps a pointer
-            selector = engine.faiss().IDSelectorBitmap(bits)
-        assert kind != "binary" or self._quantizer is not None
-        asked = self._quantizer.encode(Q) if kind == "binary" and self._quantizer else engine.turned(Q, self._quantizer)
-        values, found = engine.search(self._index, asked, n, self._search_parameters(n, selector))
+        found, values = self._candidates(Q, n, allowed)
         if (found[:, :k] < 0).any() and hasattr(self._index, "hnsw"):
             # A graph under a filter can run dry; the survivors cannot.
             living = np.flatnonzero(self._alive if allowed is None else allowed)
             return self._exact(Q, living, k)
         if rough or self._fine is not None:
             return self._score_again(Q, found, k)
-        return _ordered(found, -values if self.metric == "l2" else values, k)
+        return _ordered(found, values, k)
+
+    def _candidates(self, Q: Vectors, n: int, allowed: NDArray[np.bool_] | None) -> tuple[Positions, Scores]:
+        """Positions (q, n) that the codes find, -1 where there are no more, and what the codes score them."""
+        selector = None
+        if allowed is not None:
+            bits = np.packbits(allowed, bitorder="little")  # must outlive the search: FAISS keeps a pointer
+            selector = engine.faiss().IDSelectorBitmap(bits)
+        binary = engine.kind_of(self._quantizer) == "binary" and self._quantizer is not None
+        asked = self._quantizer.encode(Q) if binary and self._quantizer else engine.turned(Q, self._quantizer)
+        values, found = engine.search(self._index, asked, n, self._search_parameters(n, selector))
+        return found, -values if self.metric == "l2" else values
 
     def _score_again(self, Q: Vectors, found: Positions, k: int) -> tuple[Positions, Scores]:
         """Score candidates (q, n) from the finer copy, or from the decoded codes."""
@@ -239,7 +245,10 @@ class VectorIndex:
         return _ordered(found, values, k)
 
     def _exact(self, Q: Vectors, positions: Positions, k: int) -> tuple[Positions, Scores]:
-        """Compare with every one of some positions, in blocks."""
+        """Compare with every one of some positions."""
+        stored = engine.stored_rows(self._index, self._quantizer) if self._fine is None else None
+        if stored is not None:
+            return best_rows(stored, Q, min(k, len(positions)), squared=self.metric == "l2", rows=positions)
         best_values = np.full((len(Q), 0), -np.inf, dtype=np.float32)
         best = np.zeros((len(Q), 0), dtype=np.int64)
         for start in range(0, len(positions), _EXACT_BELOW * 4):
