@@ -25,7 +25,7 @@ Codes: TypeAlias = NDArray[np.uint8]  # (n, bytes_per_vector)
 Ids: TypeAlias = NDArray[np.object_]  # (q, k), "" where a ranking ended early
 Scores: TypeAlias = NDArray[np.float32]  # (q, k), -inf where a ranking ended early
 Role: TypeAlias = Literal["document", "query"]
-Where: TypeAlias = Mapping[str, Any]  # a filter on attributes, e.g. {"year": {"gte": 2010}}
+Where: TypeAlias = Mapping[str, Any] | str  # a filter on attributes: {"year": {"gte": 2010}} or "year >= 2010"
 Attributes: TypeAlias = Mapping[str, Sequence[Any]]  # column name -> n values
 
 

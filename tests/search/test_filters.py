@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import operator
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theatrum.search import parse_filter
+from theatrum.search.columns import AttributeColumns
 
 COLUMNS = {
     "year": [1958, None, 1969, 1975, 1980, None],
@@ -30,7 +33,10 @@ def slow(where, row):
     """True, False or None (unknown) of one row."""
     answers = []
     for key, value in where.items():
-        if key == "or":
+        if key == "and":
+            found = [slow(one, row) for one in value]
+            answers.append(False if False in found else None if None in found else True)
+        elif key == "or":
             found = [slow(one, row) for one in value]
             answers.append(True if True in found else None if None in found else False)
         elif key == "not":
@@ -39,7 +45,9 @@ def slow(where, row):
         else:
             cell = COLUMNS[key][row]
             for name, wanted in (value if isinstance(value, dict) else {"eq": value}).items():
-                if cell is None:
+                if name == "null":
+                    answers.append((cell is None) == wanted)
+                elif cell is None:
                     answers.append(None)
                 elif name == "in":
                     answers.append(cell in wanted)
@@ -58,11 +66,13 @@ leaves = st.one_of(
     st.builds(lambda values: {"tags": {"any": values}}, st.lists(st.sampled_from("abc"), max_size=2)),
     st.builds(lambda values: {"tags": {"all": values}}, st.lists(st.sampled_from("abc"), max_size=2)),
     st.builds(lambda low, high: {"year": {"gte": low, "lt": high}}, year, year),
+    st.builds(lambda column, wanted: {column: {"null": wanted}}, st.sampled_from(sorted(COLUMNS)), st.booleans()),
 )  # fmt: skip
 trees = st.recursive(
     leaves,
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=3).map(lambda found: {"or": found}),
+        st.lists(inner, min_size=1, max_size=3).map(lambda found: {"and": found}),
         inner.map(lambda found: {"not": found}),
         st.tuples(inner, leaves).map(lambda found: {**found[0], **found[1]}),
     ),
@@ -74,14 +84,19 @@ trees = st.recursive(
 @settings(max_examples=300, deadline=None)
 def test_masks_agree_with_a_slow_evaluation(where):
     expected = [slow(where, row) is True for row in range(6)]
-    assert parse_filter(where).mask(COLUMNS).tolist() == expected
+    parsed = parse_filter(where)
+    assert parsed.mask(COLUMNS).tolist() == expected
+    assert parse_filter(str(parsed)) == parsed
 
 
 @pytest.mark.parametrize(
     ("where", "message"),
     [
         ({}, "expected a dict"),
-        ("year > 3", "expected a dict"),
+        ([3], "expected a dict"),
+        ({"year": {"in": [3, None]}}, "None in its list; ask with {'null': True}"),
+        ({"year": {"null": 1}}, "'null' on 'year' takes True or False"),
+        ({"and": []}, "'and' takes a list"),
         ({"year": {"near": 3}}, "'near' on 'year' is no operator; there are eq, ne"),
         ({"year": {}}, "the condition on 'year' is empty"),
         ({"year": {"in": "abc"}}, "'in' on 'year' takes a list"),
@@ -99,13 +114,90 @@ def test_bad_filters(where, message):
 def test_unknown_columns_and_wrong_types_are_named():
     with pytest.raises(ValueError, match="no attribute 'yaer'; the attributes are: tags, topic, year"):
         parse_filter({"yaer": 3}).mask(COLUMNS)
-    with pytest.raises(ValueError, match="'year' cannot be compared with 'x'"):
+    with pytest.raises(ValueError, match=r"'gte' on 'year' \(number\) cannot take 'x': 'x' is no number"):
         parse_filter({"year": {"gte": "x"}}).mask(COLUMNS)
-    with pytest.raises(ValueError, match="'any' on 'topic' needs lists as values, got 'wing'"):
+    with pytest.raises(ValueError, match=r"'any' on 'topic' \(label\) .*any and all are for lists"):
         parse_filter({"topic": {"any": ["wing"]}}).mask(COLUMNS)
+    with pytest.raises(ValueError, match=r"'eq' on 'tags' \(list\) .*ask with any or all"):
+        parse_filter({"tags": "a"}).mask(COLUMNS)
+    with pytest.raises(ValueError, match="3 is no text"):
+        parse_filter({"topic": {"in": [3]}}).mask(COLUMNS)
 
 
 def test_an_index_without_attributes_says_so():
     with pytest.raises(ValueError, match="the attributes are: none"):
         parse_filter({"year": 1}).mask({})
     assert parse_filter({"year": {"in": []}}).mask({"year": np.array([1, 2]).tolist()}).tolist() == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("year >= 1965 and topic = 'wing'", {"year": {"gte": 1965}, "topic": "wing"}),
+        ("1950 <= year < 1970", {"year": {"gte": 1950, "lt": 1970}}),
+        ("1969 = year", {"year": 1969}),
+        ("YEAR_1 == 1.5e2 OR `the year` <> -3", {"or": [{"YEAR_1": 150.0}, {"the year": {"ne": -3}}]}),
+        ("not (topic = 'heat' or topic is null)", {"not": {"or": [{"topic": "heat"}, {"topic": {"null": True}}]}}),
+        ("topic is not null", {"topic": {"null": False}}),
+        ("topic not in ('wing', \"o'neil\")", {"not": {"topic": {"in": ["wing", "o'neil"]}}}),
+        ("year between 1960 and 1970 and tags any ('a')",
+         {"and": [{"year": {"gte": 1960, "lte": 1970}}, {"tags": {"any": ["a"]}}]}),
+        ("tags contains 'b' and seen = true", {"tags": {"all": ["b"]}, "seen": True}),
+        ("topic in ()", {"topic": {"in": []}}),
+        ("a = 'it''s' or b = 2 and c = 3", {"or": [{"a": "it's"}, {"and": [{"b": 2}, {"c": 3}]}]}),
+    ],
+)  # fmt: skip
+def test_text_and_dict_say_the_same(text, where):
+    assert parse_filter(text) == parse_filter(where)
+    assert parse_filter(str(parse_filter(where))) == parse_filter(where)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "column"),
+    [
+        ("", "the text is empty", 1),
+        ("year", "expected a comparison (=, !=, <, <=, >, >=, in, between, is, any, all, contains), found the end", 5),
+        ("year > ", "expected a value (a number, true, false, or a text in quotes), found the end", 7),
+        ("year > 3 topic = 'a'", "expected 'and', 'or' or the end, found 'topic'", 10),
+        ("topic = wing", "expected a value", 9),
+        ("(year > 3", "expected ')', found the end", 10),
+        ("topic in ('a' 'b')", "expected ',' or ')', found \"'b'\"", 15),
+        ("year is 3", "expected 'null', found '3'", 9),
+        ("topic = 'wing", 'cannot read "\'" here', 9),
+        ("year ; 3", "cannot read ';' here", 6),
+        ("year between 3 or 4", "expected 'and', found 'or'", 16),
+        ("in = 3", "expected the name of an attribute, found 'in'", 1),
+        ("__import__('os')", "expected a comparison", 11),
+        ("(" * 200 + "a = 1", "nested more than 100 deep", 101),
+    ],
+)
+def test_texts_that_cannot_be_read_are_pointed_at(text, message, column):
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        parse_filter(text)
+    assert f"column {column}" in str(caught.value) and "^" in str(caught.value)
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_no_text_breaks_the_reader(text):
+    try:
+        assert parse_filter(str(parse_filter(text))) == parse_filter(text)
+    except ValueError as error:
+        assert str(error).startswith("filter: ")
+
+
+def test_thousands_of_ids_are_read():
+    wanted = [f"id-{number}" for number in range(5000)]
+    text = f"name in ({', '.join(map(repr, wanted))})"
+    assert parse_filter(text) == parse_filter({"name": {"in": wanted}})
+    assert parse_filter(text).mask({"name": ["id-77", "x", None]}).tolist() == [True, False, False]
+    with pytest.raises(ValueError, match="100000 are allowed"):
+        parse_filter("a" * 100_001)
+
+
+def test_dates_are_compared_as_dates():
+    columns = AttributeColumns({"day": [dt.date(1965, 3, 31), None, dt.date(1970, 1, 1)]})
+    assert parse_filter("day >= '1966-01-01'").mask(columns).tolist() == [False, False, True]
+    assert parse_filter({"day": dt.date(1965, 3, 31)}).mask(columns).tolist() == [True, False, False]
+    with pytest.raises(ValueError, match="'soon' is no date; write for example '1965-03-31'"):
+        parse_filter("day > 'soon'").mask(columns)

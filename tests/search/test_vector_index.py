@@ -189,7 +189,7 @@ def test_zero_vectors_are_found_last():
         (lambda i: i.add(["n", "n"], X[:2]), "'n' .row 1. is there already"),
         (lambda i: i.add(["n"], X[:1, :3]), "expected 32 columns, got 3"),
         (lambda i: i.add(["n"], X[:1] * np.nan), "NaN"),
-        (lambda i: i.add(["n"], X[:1]), "every add must bring the same columns"),
+        (lambda i: i.add(["n"], X[:1]), "every batch must bring the same columns"),
         (lambda i: i.add(["n"], X[:1], {"number": [1, 2], "odd": [True]}), "'number' has 2 values for 1 rows"),
         (lambda i: i.search(Q, 0), "k must be"),
         (lambda i: i.search(Q[:, :3], 1), "Q: expected 32 columns"),

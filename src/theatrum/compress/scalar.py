@@ -87,6 +87,11 @@ class Int8Quantizer:
         """One byte a dimension."""
         return len(self.low_)
 
+    def lattice(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return (low, step), each (d,): a code c stands for ``low + step * c``."""
+        step = self.span_ / np.float32(LEVELS)
+        return self.low_ + step / 2, step
+
     def encode(self, X: Any) -> Codes:
         """Vectors (n, d) -> codes uint8 (n, d)."""
         return scalar_encode(check_vectors(X, dim=len(self.low_), min_rows=0), self.low_, self.span_)

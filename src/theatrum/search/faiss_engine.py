@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from theatrum.compress.scalar import LEVELS
+from theatrum.compress import Int8Quantizer
 from theatrum.contracts import Quantizer, Vectors
 from theatrum.search.exact_scan import StoredRows
 
@@ -197,10 +197,9 @@ def stored_rows(index: Any, quantizer: Quantizer | None) -> StoredRows | None:
     base = lib.downcast_index(index.storage) if hasattr(index, "hnsw") and kind in ("full", "scalar") else index
     if isinstance(base, lib.IndexFlat):
         return StoredRows(lib.rev_swig_ptr(base.get_xb(), base.ntotal * base.d).reshape(base.ntotal, base.d))
-    if isinstance(base, lib.IndexScalarQuantizer) and quantizer is not None:
+    if isinstance(base, lib.IndexScalarQuantizer) and isinstance(quantizer, Int8Quantizer):
         codes = lib.rev_swig_ptr(base.codes.data(), base.ntotal * base.d).reshape(base.ntotal, base.d)
-        step = quantizer.span_ / np.float32(LEVELS)  # type: ignore[attr-defined]  # kind says it is there
-        return StoredRows(codes, quantizer.low_ + step / 2, step)  # type: ignore[attr-defined]
+        return StoredRows(codes, *quantizer.lattice())
     return None
 
 

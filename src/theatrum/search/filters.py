@@ -1,56 +1,61 @@
-"""Filters on attributes: a nested dict, parsed into a small tree, never evaluated.
+"""Filters on attributes: a nested dict or a line of text, parsed into a small tree, never evaluated.
 
-``{"year": {"gte": 2010, "lt": 2020}, "topic": {"in": ["wings", "heat"]}}`` means all of it; ``"or"`` takes a list of
-such dicts, ``"not"`` takes one. A missing value never matches, and neither does its negation, as in SQL.
+``{"year": {"gte": 2010, "lt": 2020}, "topic": {"in": ["wings", "heat"]}}`` means all of it; ``"and"`` and ``"or"`` take
+a list of such dicts, ``"not"`` takes one. The same as text, for which see `theatrum.search.filter_language`:
+``"2010 <= year < 2020 and topic in ('wings', 'heat')"``. A missing value never matches, and neither does its negation,
+as in SQL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
-# What is known of each row: where the condition is true, and where it is false; neither where a value is missing.
-Truth = tuple[Mask, Mask]
-Columns = Mapping[str, Sequence[Any]]
+from theatrum.contracts import Where
+from theatrum.search.columns import COMPARISONS, AttributeColumns, ColumnError, Mask, Truth
 
-_COMPARISONS = {
-    "eq": "equal",
-    "ne": "not_equal",
-    "lt": "less",
-    "lte": "less_equal",
-    "gt": "greater",
-    "gte": "greater_equal",
-}
+Value: TypeAlias = Any  # a text, a number, true or false, a date
 _SETS = ("in", "any", "all")
+OPERATORS = (*COMPARISONS, *_SETS, "null")
 
 
 @dataclass(frozen=True)
 class Filter:
-    """A parsed filter.
+    """A parsed filter: one test, or several joined.
 
     Parameters
     ----------
-    columns : frozenset of str
-        Attributes that it looks at.
-    truth : callable
-        Columns -> (true, false), masks over the rows.
+    kind : {"test", "and", "or", "not"}
+        What it does.
+    parts : tuple of Filter
+        What is joined or negated.
+    column, operator : str
+        Of a test.
+    operand : value, or tuple of values
+        What the column is compared with.
     """
 
-    columns: frozenset[str]
-    truth: Callable[[Columns], Truth]
+    kind: Literal["test", "and", "or", "not"]
+    parts: tuple[Filter, ...] = ()
+    column: str = ""
+    operator: str = ""
+    operand: Value = None
 
-    def mask(self, columns: Columns) -> Mask:
+    def mask(self, columns: AttributeColumns | Mapping[str, Sequence[Any]]) -> Mask:
         """Return which rows match.
 
         Parameters
         ----------
-        columns : mapping of str to sequence
+        columns : AttributeColumns, or mapping of str to sequence
             Attribute -> one value a row; None where it is missing.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            Whether the filter is true of the row.
 
         Raises
         ------
@@ -62,116 +67,136 @@ class Filter:
         >>> years = {"year": [1999, 2005, None, 2012]}
         >>> parse_filter({"year": {"gte": 2000}}).mask(years).tolist()
         [False, True, False, True]
-        >>> parse_filter({"not": {"year": {"gte": 2000}}}).mask(years).tolist()
+        >>> parse_filter("not year >= 2000").mask(years).tolist()
         [True, False, False, False]
         """
-        missing = sorted(self.columns - columns.keys())
-        if missing:
-            there = ", ".join(sorted(columns)) or "none"
-            raise ValueError(f"filter: there is no attribute {missing[0]!r}; the attributes are: {there}")
-        return self.truth(columns)[0]
+        typed = columns if isinstance(columns, AttributeColumns) else AttributeColumns(columns)
+        missing = next((name for name in self.columns() if name not in typed), None)
+        if missing is not None:
+            there = ", ".join(sorted(typed)) or "none"
+            raise ValueError(f"filter: there is no attribute {missing!r}; the attributes are: {there}")
+        return self._truth(typed)[0]
+
+    def columns(self) -> Iterator[str]:
+        """Go through the attributes that it looks at."""
+        if self.kind == "test":
+            yield self.column
+        for part in self.parts:
+            yield from part.columns()
+
+    def _truth(self, columns: AttributeColumns) -> Truth:
+        if self.kind == "test":
+            return self._tested(columns)
+        truths = [part._truth(columns) for part in self.parts]
+        if self.kind == "not":
+            return truths[0][::-1]
+        every, some = np.logical_and.reduce, np.logical_or.reduce
+        if self.kind == "and":
+            return every([true for true, _ in truths]), some([false for _, false in truths])
+        return some([true for true, _ in truths]), every([false for _, false in truths])
+
+    def _tested(self, columns: AttributeColumns) -> Truth:
+        column = columns[self.column]
+        try:
+            if self.operator == "null":
+                known = column.known()
+                return (~known, known) if self.operand else (known, ~known)
+            if self.operator in COMPARISONS:
+                return column.compare(self.operator, self.operand)
+            if self.operator == "in":
+                return column.among(self.operand)
+            return column.holds(self.operand, every=self.operator == "all")
+        except ColumnError as error:
+            raise ValueError(
+                f"filter: {self.operator!r} on {self.column!r} ({column.kind}) cannot take {self.operand!r}: {error}"
+            ) from None
+
+    def __str__(self) -> str:
+        """Write the filter as text."""
+        from theatrum.search.filter_language import write
+
+        return write(self)
 
 
-def parse_filter(where: Mapping[str, Any]) -> Filter:
-    """Read a filter.
-
-    Parameters
-    ----------
-    where : mapping
-        ``{column: value}`` for equality; ``{column: {operator: value}}`` with eq, ne, lt, lte, gt, gte, in (a list),
-        any and all (lists, for columns of lists); several keys mean and; ``{"or": [...]}``, ``{"not": {...}}``.
-
-    Returns
-    -------
-    Filter
-        With a method ``mask``.
+def condition(column: str, operator: str, operand: Value) -> Filter:
+    """Make a test, checked.
 
     Raises
     ------
     ValueError
-        An unknown operator, or a value of the wrong kind (with the column).
+        An unknown operator, or an operand that it cannot take.
+    """
+    if operator not in OPERATORS:
+        raise ValueError(f"filter: {operator!r} on {column!r} is no operator; there are {', '.join(OPERATORS)}")
+    if operator in _SETS:
+        if not isinstance(operand, (Sequence, set, frozenset, np.ndarray)) or isinstance(operand, (str, bytes)):
+            raise ValueError(f"filter: {operator!r} on {column!r} takes a list, got {operand!r}")
+        values = tuple(operand.tolist() if isinstance(operand, np.ndarray) else operand)
+        if None in values:
+            raise ValueError(f"filter: {operator!r} on {column!r} has None in its list; ask with {{'null': True}}")
+        return Filter("test", (), column, operator, values)
+    if operator == "null" and not isinstance(operand, bool):
+        raise ValueError(f"filter: 'null' on {column!r} takes True or False, got {operand!r}")
+    if operand is None:
+        raise ValueError(f"filter: {operator!r} on {column!r} takes one value, got None; ask with {{'null': True}}")
+    if isinstance(operand, (Mapping, list, tuple, set)):
+        raise ValueError(f"filter: {operator!r} on {column!r} takes one value, got {operand!r}")
+    return Filter("test", (), column, operator, operand.item() if isinstance(operand, np.generic) else operand)
+
+
+def join(kind: Literal["and", "or"], parts: Sequence[Filter]) -> Filter:
+    """Join filters; one alone stays as it is, and what is joined alike already is not nested."""
+    flat = [one for part in parts for one in (part.parts if part.kind == kind else (part,))]
+    return flat[0] if len(flat) == 1 else Filter(kind, tuple(flat))
+
+
+def parse_filter(where: Where | Filter) -> Filter:
+    """Read a filter.
+
+    Parameters
+    ----------
+    where : mapping, str or Filter
+        ``{column: value}`` for equality; ``{column: {operator: value}}`` with eq, ne, lt, lte, gt, gte, in (a list),
+        any and all (lists, for columns of lists), null (True or False); several keys mean and; ``{"and": [...]}``,
+        ``{"or": [...]}``, ``{"not": {...}}``. Or a text such as ``"year >= 2010 and author = 'lin'"``.
+
+    Returns
+    -------
+    Filter
+        With a method ``mask``; ``str`` of it is the text form.
+
+    Raises
+    ------
+    ValueError
+        An unknown operator, a value of the wrong kind (with the column), or a text that cannot be read.
 
     Examples
     --------
     >>> wanted = parse_filter({"or": [{"topic": "heat"}, {"tags": {"any": ["wing", "flap"]}}]})
     >>> wanted.mask({"topic": ["heat", "x", "x"], "tags": [[], ["flap"], ["nose"]]}).tolist()
     [True, True, False]
+    >>> print(wanted)
+    topic = 'heat' or tags any ('wing', 'flap')
     """
+    if isinstance(where, Filter):
+        return where
+    if isinstance(where, str):
+        from theatrum.search.filter_language import read
+
+        return read(where)
     if not isinstance(where, Mapping) or not where:
-        raise ValueError(f"filter: expected a dict such as {{'year': {{'gte': 2010}}}}, got {where!r}")
-    parts = [_parse_item(str(key), value) for key, value in where.items()]
-    return parts[0] if len(parts) == 1 else _join(parts, _and)
+        raise ValueError(f"filter: expected a dict such as {{'year': {{'gte': 2010}}}}, or a text, got {where!r}")
+    return join("and", [_item(str(key), value) for key, value in where.items()])
 
 
-def _parse_item(key: str, value: Any) -> Filter:
+def _item(key: str, value: Any) -> Filter:
     if key == "not":
-        inner = parse_filter(value)
-        return Filter(inner.columns, lambda columns: inner.truth(columns)[::-1])
-    if key == "or":
+        return Filter("not", (parse_filter(value),))
+    if key in ("and", "or"):
         if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-            raise ValueError(f"filter: 'or' takes a list of filters, got {value!r}")
-        return _join([parse_filter(one) for one in value], _or)
+            raise ValueError(f"filter: {key!r} takes a list of filters, got {value!r}")
+        return join("and" if key == "and" else "or", [parse_filter(one) for one in value])
     tests = value if isinstance(value, Mapping) else {"eq": value}
     if not tests:
         raise ValueError(f"filter: the condition on {key!r} is empty; write for example {{{key!r}: {{'gte': 2010}}}}")
-    return _join([_condition(key, str(operator), operand) for operator, operand in tests.items()], _and)
-
-
-def _join(parts: Sequence[Filter], rule: Callable[[Sequence[Truth]], Truth]) -> Filter:
-    return Filter(
-        frozenset().union(*(part.columns for part in parts)),
-        lambda columns: rule([part.truth(columns) for part in parts]),
-    )
-
-
-def _and(truths: Sequence[Truth]) -> Truth:
-    return np.logical_and.reduce([true for true, _ in truths]), np.logical_or.reduce([false for _, false in truths])
-
-
-def _or(truths: Sequence[Truth]) -> Truth:
-    return np.logical_or.reduce([true for true, _ in truths]), np.logical_and.reduce([false for _, false in truths])
-
-
-def _condition(column: str, operator: str, operand: Any) -> Filter:
-    if operator in _SETS:
-        if not isinstance(operand, Sequence) or isinstance(operand, str):
-            raise ValueError(f"filter: {operator!r} on {column!r} takes a list, got {operand!r}")
-        values = list(operand)
-        return Filter(frozenset([column]), lambda columns: _contained(columns[column], column, operator, values))
-    if operator not in _COMPARISONS:
-        raise ValueError(
-            f"filter: {operator!r} on {column!r} is no operator; there are {', '.join([*_COMPARISONS, *_SETS])}"
-        )
-    if isinstance(operand, (Mapping, list, tuple, set)) or operand is None:
-        raise ValueError(f"filter: {operator!r} on {column!r} takes one value, got {operand!r}")
-    return Filter(frozenset([column]), lambda columns: _compared(columns[column], column, operator, operand))
-
-
-def _compared(values: Sequence[Any], column: str, operator: str, operand: Any) -> Truth:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        result = getattr(pc, _COMPARISONS[operator])(pa.array(values), pa.scalar(operand))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"filter: {column!r} cannot be compared with {operand!r}: {error}") from None
-    true = result.fill_null(False).to_numpy(zero_copy_only=False)
-    false = pc.invert(result).fill_null(False).to_numpy(zero_copy_only=False)
-    return true, false
-
-
-def _contained(values: Sequence[Any], column: str, operator: str, wanted: list[Any]) -> Truth:
-    known = np.array([value is not None for value in values], dtype=bool)
-    if operator == "in":
-        choice = set(wanted)
-        true = np.array([value is not None and value in choice for value in values], dtype=bool)
-        return true, known & ~true
-    strange = next((value for value in values if value is not None and not isinstance(value, (list, tuple))), None)
-    if strange is not None:
-        raise ValueError(f"filter: {operator!r} on {column!r} needs lists as values, got {strange!r}")
-    needed = set(wanted)
-    test = needed.isdisjoint if operator == "any" else needed.issubset
-    true = np.array(
-        [value is not None and (not test(value) if operator == "any" else test(value)) for value in values], dtype=bool
-    )
-    return true, known & ~true
+    return join("and", [condition(key, str(operator), operand) for operator, operand in tests.items()])

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from theatrum.contracts import Quantizer, Scores, Vectors
 from theatrum.search import faiss_engine as engine
 from theatrum.search.exact_scan import best_rows
 from theatrum.search.faiss_engine import Positions
+from theatrum.search.search_plan import Survivors
 from theatrum.search.vector_index import VectorIndex
 
 
@@ -45,9 +43,9 @@ class FlatIndex(VectorIndex):
     def _make(self, sample: Vectors, quantizer: Quantizer | None) -> Any:
         return engine.flat_index(sample.shape[1], self.metric, quantizer)
 
-    def _candidates(self, Q: Vectors, n: int, allowed: NDArray[np.bool_] | None) -> tuple[Positions, Scores]:
+    def _candidates(self, Q: Vectors, n: int, survivors: Survivors | None) -> tuple[Positions, Scores]:
         stored = engine.stored_rows(self._index, self._quantizer)
         if stored is None:
-            return super()._candidates(Q, n, allowed)
-        rows = None if allowed is None else np.flatnonzero(allowed)
+            return super()._candidates(Q, n, survivors)
+        rows = None if survivors is None else survivors.rows
         return best_rows(stored, Q, n if rows is None else min(n, len(rows)), squared=self.metric == "l2", rows=rows)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from theatrum.checks import Constraint, Options, Range, check_ids, check_parameters, check_vectors, unit_rows
 from theatrum.compress import Int8Quantizer
 from theatrum.contracts import Attributes, Ids, Quantizer, Scores, Vectors, Where
-from theatrum.persistence import load_arrays, save_arrays
+from theatrum.persistence import load_arrays, load_table, save_arrays, save_table
 from theatrum.search import faiss_engine as engine
+from theatrum.search.columns import AttributeColumns
 from theatrum.search.exact_scan import best_rows
 from theatrum.search.faiss_engine import Metric, Positions
-from theatrum.search.filters import parse_filter
 from theatrum.search.fine_copy import FILE as FINE_FILE
 from theatrum.search.fine_copy import FineCopy, Precision
+from theatrum.search.search_plan import SearchPlan, SurvivorCache, Survivors
 
 INDEX_FILE, ROWS_FILE, STATE_FILE, RANGES_FILE = "index.faiss", "rows.arrow", "state.json", "fine.safetensors"
 _EXACT_BELOW = 2048  # so few survivors of a filter are compared one by one, whatever the index
@@ -87,7 +88,8 @@ class VectorIndex:
         self.__dict__.pop("_labels", None)
         self._places: dict[str, int] = {}
         self._alive = np.zeros(0, dtype=bool)
-        self._attributes: dict[str, list[Any]] = {}
+        self._attributes = AttributeColumns()
+        self._survivors = SurvivorCache()
         return self
 
     def attach(self, quantizer: Quantizer) -> None:
@@ -107,7 +109,7 @@ class VectorIndex:
         taken = next((name for name in names if name in self._places), None)
         if taken is not None:
             raise ValueError(f"ids: {taken!r} is in the index already; delete it first or use another id")
-        columns = self._checked_attributes(attributes or {}, len(rows))
+        self._attributes.read(attributes or {}, len(rows))  # refused before anything has changed
         if not names:
             return
         engine.add(self._index, rows, self._quantizer)
@@ -118,8 +120,8 @@ class VectorIndex:
         self.__dict__.pop("_labels", None)
         self._places.update(zip(names, range(start, start + len(names)), strict=True))
         self._alive = np.concatenate([self._alive, np.ones(len(names), dtype=bool)])
-        for name, values in columns.items():
-            self._attributes.setdefault(name, []).extend(values)
+        self._attributes.append(attributes or {}, len(names))
+        self._survivors.clear()
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take ids out of all later searches; their space is not given back.
@@ -135,8 +137,21 @@ class VectorIndex:
             raise ValueError(f"ids: {unknown!r} is not in the index; nothing was deleted")
         for name in names:
             self._alive[self._places.pop(name)] = False
+        self._survivors.clear()
 
-    def search(self, Q: Vectors, k: int, where: Where | None = None) -> tuple[Ids, Scores]:
+    @overload
+    def search(
+        self, Q: Vectors, k: int, where: Where | None = None, *, explain: Literal[False] = False
+    ) -> tuple[Ids, Scores]: ...
+
+    @overload
+    def search(
+        self, Q: Vectors, k: int, where: Where | None = None, *, explain: Literal[True]
+    ) -> tuple[Ids, Scores, SearchPlan]: ...
+
+    def search(
+        self, Q: Vectors, k: int, where: Where | None = None, *, explain: bool = False
+    ) -> tuple[Ids, Scores] | tuple[Ids, Scores, SearchPlan]:
         """Find the best k ids for every row of Q.
 
         Parameters
@@ -145,8 +160,10 @@ class VectorIndex:
             Queries.
         k : int
             Hits a query; more than there are is allowed.
-        where : mapping, optional
-            Filter on attributes; see `theatrum.search.filters`.
+        where : mapping or str, optional
+            Filter on attributes, such as ``"year >= 1965"``; see `theatrum.search.filters`.
+        explain : bool, default=False
+            Return the plan too.
 
         Returns
         -------
@@ -154,6 +171,8 @@ class VectorIndex:
             Best first, equal scores in the order of adding; ``""`` where there are no more.
         scores : ndarray of float32, shape (q, k)
             Larger is better; ``-inf`` where there are no more.
+        plan : SearchPlan
+            How the search went and why, with ``explain=True``.
         """
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(f"k must be a whole number of at least 1, got {k!r}")
@@ -161,16 +180,14 @@ class VectorIndex:
         queries = self._normalised(check_vectors(Q, name="Q", dim=self._dim, min_rows=0))
         ids = np.full((len(queries), k), "", dtype=object)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        allowed = self._alive if where is None else self._alive & parse_filter(where).mask(self._attributes)
-        survivors = int(np.count_nonzero(allowed))
-        wanted = min(k, survivors)
+        survivors = self._survivors.find(where, self._attributes, self._alive)
+        wanted = min(k, len(survivors))
         if wanted and len(queries):
-            if survivors < len(allowed) and survivors <= max(_EXACT_BELOW, wanted * self.oversample):
-                found, values = self._exact(queries, np.flatnonzero(allowed), wanted)
-            else:
-                found, values = self._fast(queries, wanted, allowed if survivors < len(allowed) else None)
+            found, values, plan = self._planned(queries, wanted, survivors)
             ids[:, :wanted], scores[:, :wanted] = self._labels[found], values
-        return ids, scores
+        else:
+            plan = SearchPlan("exact", 0, len(self._names), "there is nothing to compare", 0.0)
+        return (ids, scores, plan) if explain else (ids, scores)
 
     def __len__(self) -> int:
         """Vectors that can be found."""
@@ -186,7 +203,32 @@ class VectorIndex:
         """Bytes of the finer copy on disk."""
         return len(self._names) * self._fine.bytes_per_vector if self._fine is not None else 0
 
+    @property
+    def attributes(self) -> Mapping[str, list[Any]]:
+        """Attribute columns of the vectors that can be found, in the order of adding."""
+        living = np.flatnonzero(self._alive)
+        columns = self._attributes.plain()
+        return {name: [values[row] for row in living] for name, values in columns.items()}
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids that can be found, in the order of adding."""
+        return list(self._places)
+
     # How a search goes.
+
+    def _planned(self, Q: Vectors, k: int, survivors: Survivors) -> tuple[Positions, Scores, SearchPlan]:
+        """Choose a way, take it, and say which."""
+        p, n = len(survivors), len(self._names)
+        if survivors.everything:
+            return *self._fast(Q, k, None), SearchPlan("index", p, n, "every row may be found")
+        if p <= max(_EXACT_BELOW, k * self.oversample):
+            found, values = self._exact(Q, survivors.rows, k)
+            return found, values, SearchPlan("exact", p, n, "so few rows are compared one by one", float(p))
+        if not engine.can_filter(self._index):
+            found, values = self._exact(Q, survivors.rows, k)
+            return found, values, SearchPlan("exact", p, n, "FAISS cannot filter this kind of codes", float(p))
+        return *self._fast(Q, k, survivors), SearchPlan("selector", p, n, "the index leaves the others out by itself")
 
     def _normalised(self, X: Vectors) -> Vectors:
         return unit_rows(X) if self.metric == "cosine" else X
@@ -206,28 +248,23 @@ class VectorIndex:
         full = (lib.IndexFlat, lib.IndexHNSWFlat, lib.IndexIVFFlat)
         return not isinstance(self._index, full)
 
-    def _fast(self, Q: Vectors, k: int, allowed: NDArray[np.bool_] | None) -> tuple[Positions, Scores]:
+    def _fast(self, Q: Vectors, k: int, survivors: Survivors | None) -> tuple[Positions, Scores]:
         kind = engine.kind_of(self._quantizer)
         # Hamming distances and distances between codes only find candidates; their scores come from the decoded codes.
         rough = kind == "binary" or (kind == "product" and hasattr(self._index, "hnsw"))
         n = min(k * self.oversample if rough or self._fine is not None else k, len(self._names))
-        if allowed is not None and not engine.can_filter(self._index):
-            return self._exact(Q, np.flatnonzero(allowed), k)
-        found, values = self._candidates(Q, n, allowed)
+        found, values = self._candidates(Q, n, survivors)
         if (found[:, :k] < 0).any() and hasattr(self._index, "hnsw"):
             # A graph under a filter can run dry; the survivors cannot.
-            living = np.flatnonzero(self._alive if allowed is None else allowed)
-            return self._exact(Q, living, k)
+            return self._exact(Q, np.flatnonzero(self._alive) if survivors is None else survivors.rows, k)
         if rough or self._fine is not None:
             return self._score_again(Q, found, k)
         return _ordered(found, values, k)
 
-    def _candidates(self, Q: Vectors, n: int, allowed: NDArray[np.bool_] | None) -> tuple[Positions, Scores]:
+    def _candidates(self, Q: Vectors, n: int, survivors: Survivors | None) -> tuple[Positions, Scores]:
         """Positions (q, n) that the codes find, -1 where there are no more, and what the codes score them."""
-        selector = None
-        if allowed is not None:
-            bits = np.packbits(allowed, bitorder="little")  # must outlive the search: FAISS keeps a pointer
-            selector = engine.faiss().IDSelectorBitmap(bits)
+        # FAISS keeps a pointer to the bits, which live as long as the survivors.
+        selector = None if survivors is None else engine.faiss().IDSelectorBitmap(survivors.bits)
         binary = engine.kind_of(self._quantizer) == "binary" and self._quantizer is not None
         asked = self._quantizer.encode(Q) if binary and self._quantizer else engine.turned(Q, self._quantizer)
         values, found = engine.search(self._index, asked, n, self._search_parameters(n, selector))
@@ -273,18 +310,6 @@ class VectorIndex:
             return products
         return 2 * products - (Q**2).sum(axis=1)[:, None] - (X**2).sum(axis=1)
 
-    def _checked_attributes(self, attributes: Attributes, n: int) -> dict[str, list[Any]]:
-        columns = {str(name): list(values) for name, values in attributes.items()}
-        for name, values in columns.items():
-            if len(values) != n:
-                raise ValueError(f"attributes: {name!r} has {len(values)} values for {n} rows; None says missing")
-        if self._names and columns.keys() != self._attributes.keys():
-            raise ValueError(
-                f"attributes: got {sorted(columns) or 'none'}, the index has {sorted(self._attributes) or 'none'}; "
-                "every add must bring the same columns"
-            )
-        return columns
-
     # Its folder.
 
     def save_state(self, folder: Path) -> None:
@@ -293,11 +318,8 @@ class VectorIndex:
 
         engine.write(self._index, folder / INDEX_FILE)
         columns = {"id": pa.array(self._names, pa.string()), "alive": pa.array(self._alive)}
-        columns |= {f"attribute:{name}": pa.array(values) for name, values in self._attributes.items()}
-        with pa.OSFile(str(folder / ROWS_FILE), "wb") as sink:
-            table = pa.table(columns)
-            with pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_table(table)
+        columns |= {f"attribute:{name}": pa.array(values) for name, values in self._attributes.plain().items()}
+        save_table(pa.table(columns), folder / ROWS_FILE)
         state = {"dim": self._dim, "binary": engine.kind_of(self._quantizer) == "binary"}
         (folder / STATE_FILE).write_text(json.dumps(state) + "\n", encoding="utf-8")
         if self._fine is not None:
@@ -314,13 +336,10 @@ class VectorIndex:
         ValueError
             A file is missing, damaged, or belongs to another index.
         """
-        import pyarrow as pa
-
         try:
             state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-            with pa.OSFile(str(folder / ROWS_FILE), "rb") as source:
-                table = pa.ipc.open_file(source).read_all()
-        except (OSError, ValueError) as error:  # Arrow's errors are ValueErrors
+            table = load_table(folder / ROWS_FILE)
+        except (OSError, ValueError) as error:
             raise ValueError(f"{folder}: the index is incomplete or damaged: {error}") from None
         self._dim = int(state["dim"])
         self._quantizer = None
@@ -328,9 +347,9 @@ class VectorIndex:
         self._alive = table["alive"].to_numpy(zero_copy_only=False).astype(bool)
         self._places = {name: place for place, name in enumerate(self._names) if self._alive[place]}
         prefix = "attribute:"
-        self._attributes = {
-            name.removeprefix(prefix): table[name].to_pylist() for name in table.column_names if name.startswith(prefix)
-        }
+        columns = {name: table[name].to_pylist() for name in table.column_names if name.startswith(prefix)}
+        self._attributes = AttributeColumns({name.removeprefix(prefix): values for name, values in columns.items()})
+        self._survivors = SurvivorCache()
         self._index = engine.read(
             folder / INDEX_FILE, binary=bool(state["binary"]), dim=self._dim, rows=len(self._names)
         )

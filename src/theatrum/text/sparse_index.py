@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,11 @@ from scipy.sparse import csr_matrix
 
 from theatrum.checks import check_k
 from theatrum.contracts import Attributes, Ids, Scores, Where
-from theatrum.persistence import ARRAYS, load_arrays, save_arrays
+from theatrum.persistence import ARRAYS, load_arrays, load_table, save_arrays, save_table
+from theatrum.search.columns import AttributeColumns
+from theatrum.search.search_plan import SurvivorCache
 
-CONTENTS = "contents.json"
+CONTENTS, ATTRIBUTES = "contents.json", "attributes.arrow"
 _BLOCK_CELLS = 1 << 23  # query-document pairs scored at a time: at most about 100 MB, whatever the corpus
 
 
@@ -92,7 +93,11 @@ class SparseIndex:
         self.postings = csr_matrix(weights.T, dtype=np.float32)
         self.postings.sort_indices()
         self.columns = dict(columns)
-        self.attributes = None if attributes is None else _plain_columns(attributes, len(ids))
+        self.attributes: AttributeColumns | None = None
+        if attributes is not None:
+            self.attributes = AttributeColumns()
+            self.attributes.append(attributes, len(ids))
+        self._survivors = SurvivorCache()
 
     def __len__(self) -> int:
         return len(self.ids) - 1
@@ -123,18 +128,19 @@ class SparseIndex:
             return None
         if self.attributes is None:
             raise ValueError("where: the corpus was indexed without attributes; give fit() the columns to filter on")
-        from theatrum.search.filters import parse_filter
-
-        mask: NDArray[np.bool_] = parse_filter(where).mask(self.attributes)
-        return mask
+        return self._survivors.find(where, self.attributes, np.ones(len(self), dtype=bool)).mask
 
     def save(self, folder: Path) -> None:
-        """Write postings as safetensors, ids, words and attributes as JSON."""
+        """Write postings as safetensors, ids and words as JSON, attributes as an Arrow file."""
         postings = self.postings
         save_arrays({"data": postings.data, "indices": postings.indices, "indptr": postings.indptr}, folder / ARRAYS)
-        contents = {"ids": self.ids[:-1].tolist(), "words": list(self.columns), "attributes": self.attributes}
+        contents = {"ids": self.ids[:-1].tolist(), "words": list(self.columns)}
         text = json.dumps(contents, ensure_ascii=False, allow_nan=False)
         (folder / CONTENTS).write_text(text + "\n", encoding="utf-8")
+        if self.attributes is not None:
+            import pyarrow as pa
+
+            save_table(pa.table(self.attributes.plain()), folder / ATTRIBUTES)
 
     @classmethod
     def open(cls, folder: Path) -> SparseIndex:
@@ -149,15 +155,5 @@ class SparseIndex:
             postings.check_format(full_check=True)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder}: the saved index is damaged: {error}") from None
-        return cls(ids, postings.T, {word: row for row, word in enumerate(vocabulary)}, contents.get("attributes"))
-
-
-def _plain_columns(attributes: Attributes, n: int) -> dict[str, list[Any]]:
-    """Copy attribute columns as plain values (JSON keeps them), each of n rows."""
-    columns: dict[str, list[Any]] = {}
-    for name, column in attributes.items():
-        values = [value.item() if isinstance(value, np.generic) else value for value in column]
-        if len(values) != n:
-            raise ValueError(f"attributes: column {name!r} has {len(values)} values for {n} documents")
-        columns[str(name)] = values
-    return columns
+        attributes = load_table(folder / ATTRIBUTES).to_pydict() if (folder / ATTRIBUTES).is_file() else None
+        return cls(ids, postings.T, {word: row for row, word in enumerate(vocabulary)}, attributes)
