@@ -20,6 +20,7 @@ Positions = NDArray[np.int64]
 _CHUNK = 4096  # rows that one thread reads before its best are put with the others
 _IN_CACHE = 64  # rows that all queries look at before the next ones are read
 _SMALL = 2_000_000  # products; below that NumPy has answered before a compiled function is loaded
+_SHARED = 8_000_000  # products; less is done by one thread, since others take longer to wake
 _HELD = 4_000_000  # hits of all chunks that are held at once (48 MB); more queries go in several rounds
 
 
@@ -89,29 +90,39 @@ def best_rows(
     n = len(stored.codes) if rows is None else len(rows)
     if len(Q) * n * stored.codes.shape[1] < _SMALL:
         return _multiplied(stored, Q, k, squared, np.arange(n) if rows is None else rows)
-    weights, constants = _weights(stored, Q, squared)
-    step = stored.step if stored.step is not None else np.ones(Q.shape[1], dtype=np.float32)
+    weights, step, constants = scan_weights(stored, Q, squared)
     looked = np.empty(0, dtype=np.int64) if rows is None else rows
     depth = min(k, _CHUNK)
+    scan = _scan_together if len(Q) * n * stored.codes.shape[1] >= _SHARED else _scan_alone
     together = max(1, _HELD // (-(-n // _CHUNK) * depth))
     positions, scores = np.empty((len(Q), k), dtype=np.int64), np.empty((len(Q), k), dtype=np.float32)
     for first in range(0, len(Q), together):
         part = slice(first, first + together)
-        values, places = _scan(stored.codes, weights[part], step, looked, n, rows is None, squared, depth)
+        values, places = scan(stored.codes, weights[part], step, looked, n, rows is None, squared, depth)
         order = np.lexsort((places, -values), axis=1)[:, :k]
         positions[part] = np.take_along_axis(places, order, axis=1)
         scores[part] = np.take_along_axis(values, order, axis=1) + constants[part]
     return positions, scores
 
 
-def _weights(stored: StoredRows, Q: Vectors, squared: bool) -> tuple[Vectors, NDArray[np.float32]]:
-    """What codes are compared with, a row a query, and what is the same for all rows."""
+def scan_weights(stored: StoredRows, Q: Vectors, squared: bool) -> tuple[Vectors, Vectors, Vectors]:
+    """Turn queries into what codes are compared with.
+
+    Returns
+    -------
+    weights : ndarray of float32, shape (q, d)
+        ``score = weights . c``, or minus the sum of ``(weights - step * c)^2`` if squared.
+    step : ndarray of float32, shape (d,)
+        See `StoredRows`.
+    constants : ndarray of float32, shape (q, 1)
+        What has to be added to every score of a query.
+    """
     none = np.zeros((len(Q), 1), dtype=np.float32)
     if stored.low is None or stored.step is None:
-        return np.ascontiguousarray(Q), none
+        return np.ascontiguousarray(Q), np.ones(Q.shape[1], dtype=np.float32), none
     if squared:
-        return Q - stored.low, none
-    return Q * stored.step, (Q @ stored.low)[:, None]
+        return Q - stored.low, stored.step, none
+    return Q * stored.step, stored.step, (Q @ stored.low)[:, None]
 
 
 def _multiplied(stored: StoredRows, Q: Vectors, k: int, squared: bool, rows: Positions) -> tuple[Positions, Scores]:
@@ -133,7 +144,6 @@ def _insert(value, place, values, places):  # type: ignore[no-untyped-def]  # nu
     values[at], places[at] = value, place
 
 
-@njit(cache=True, parallel=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
 def _scan(codes, weights, step, rows, n, everything, squared, k):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Best k of each chunk of rows, for every query: (q, chunks * k) scores and positions."""
     d, queries = codes.shape[1], len(weights)
@@ -159,3 +169,8 @@ def _scan(codes, weights, step, rows, n, everything, squared, k):  # type: ignor
                     if total > best[-1]:
                         _insert(total, row, best, where)
     return values, places
+
+
+_FAST: frozenset[str] = frozenset(("reassoc", "contract", "nsz", "arcp"))  # sums in any order; NaN stays NaN
+_scan_alone = njit(cache=True, fastmath=set(_FAST))(_scan)
+_scan_together = njit(cache=True, fastmath=set(_FAST), parallel=True)(_scan)
