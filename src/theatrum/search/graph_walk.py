@@ -223,7 +223,7 @@ def _descend(codes, weights, step, squared, neighbors, offsets, layers, entry, t
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
-def _walk_one(  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _walk_one(  # type: ignore[no-untyped-def]  # noqa: ANN202, C901  # calls inside would cost more than branches
     codes, weights, step, squared, neighbors, offsets, layers, entry, top, mask, starts, survivors_only, budget,  # noqa: ANN001
     seen, stamp, open_values, open_places, fresh, scores, best_of_all, unused, values, places,  # noqa: ANN001
 ):  # fmt: skip
@@ -246,11 +246,8 @@ def _walk_one(  # type: ignore[no-untyped-def]  # noqa: ANN202
     links = layers[1]
     while waiting:
         best, node = open_values[0], open_places[0]
-        if (
-            kept == size
-            and best < values[size - 1]
-            and (survivors_only or (known == ef and best < best_of_all[ef - 1]))
-        ):
+        exhausted = survivors_only or (known == ef and best < best_of_all[ef - 1])
+        if exhausted and kept == size and best < values[size - 1]:
             break
         _pop(open_values, open_places, waiting)
         waiting -= 1
@@ -303,7 +300,8 @@ def _walk_one(  # type: ignore[no-untyped-def]  # noqa: ANN202
 
 
 def _walk_all(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    codes, weights, step, neighbors, offsets, layers, entry, top, mask, starts, ef, keep, squared, survivors_only, budget,  # noqa: ANN001
+    codes, weights, step, neighbors, offsets, layers, entry, top, mask, starts, ef, keep, squared,  # noqa: ANN001
+    survivors_only, budget,  # noqa: ANN001
 ):  # fmt: skip
     queries, n = len(weights), len(codes)
     values = np.full((queries, keep), -np.inf, dtype=np.float32)
