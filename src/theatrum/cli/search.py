@@ -15,11 +15,11 @@ from theatrum.pipelines.pipeline import open_pipeline
 _LINES = 3
 
 
-def run_search(winner: Path, query: str, k: int, as_json: bool) -> None:
+def run_search(winner: Path, query: str, k: int, where: str | None, as_json: bool) -> None:
     """Open, search, print."""
     if not query.strip():
         raise ValueError("the query is empty; write what to look for")
-    ids, scores = open_pipeline(winner).search([query], k)
+    ids, scores = open_pipeline(winner).search([query], k, where)
     hits = [(name, float(score)) for name, score in zip(ids[0].tolist(), scores[0], strict=True) if name]
     try:
         documents = read_documents(winner, [name for name, _ in hits])

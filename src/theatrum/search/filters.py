@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from theatrum.contracts import Where
-from theatrum.search.columns import COMPARISONS, AttributeColumns, ColumnError, Mask, Truth
+from theatrum.search.column_kinds import COMPARISONS, ColumnError, Mask, Truth
+from theatrum.search.columns import AttributeColumns
 
 Value: TypeAlias = Any  # a text, a number, true or false, a date
 _SETS = ("in", "any", "all")

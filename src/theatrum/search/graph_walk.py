@@ -21,7 +21,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from theatrum.contracts import Scores
-from theatrum.search.columns import Mask
+from theatrum.search.column_kinds import Mask
 
 Positions = NDArray[np.int64]
 

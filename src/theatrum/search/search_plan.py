@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theatrum.contracts import Where
-from theatrum.search.columns import AttributeColumns, Mask
+from theatrum.search.column_kinds import Mask
+from theatrum.search.columns import AttributeColumns
 from theatrum.search.filters import parse_filter
 
 _KEPT, _KEPT_BYTES = 64, 64 * 2**20
