@@ -1,7 +1,8 @@
 """MiniLM's nDCG@10 as we measure it against what mteb's own evaluator gives on the same collection.
 
-Needs the `peers` extra. Both sides see the same texts (title and body joined by us) and the same model folder; the
-figures must agree to 1e-4. Prints one JSON line a collection.
+Both sides see the same texts (title and body joined by us) and the same model folder; the figures must agree to 1e-4.
+mteb measures the model twice: as sentence-transformers gives it, and through our own wrapper. Prints one JSON line a
+collection.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sentence_transformers import SentenceTransformer
 import theatrum
 from theatrum.data import load
 from theatrum.evaluate import judge, ndcg_at
+from theatrum.interop.mteb import MtebEncoder
 from theatrum.text.minilm import packaged_folder
 
 LIMIT = 1e-4
@@ -52,16 +54,22 @@ def ours(collection) -> float:
     return float(np.mean(ndcg_at(judged, 10)[judged.has_relevant]))
 
 
+def theirs(model, collection) -> float:
+    """The same figure as mteb gives it."""
+    result = mteb.evaluate(model, [as_task(collection)], cache=None, overwrite_strategy="always")
+    return result.task_results[0].scores["test"][0]["ndcg_at_10"]
+
+
 def main() -> None:
     """Compare on the collections named, xquad-en and cranfield otherwise."""
     model = SentenceTransformer(str(packaged_folder()), device="cpu")
     for name in sys.argv[1:] or ["xquad-en", "cranfield"]:
         collection = load(name)
-        result = mteb.evaluate(model, [as_task(collection)], cache=None, overwrite_strategy="always")
-        peer = result.task_results[0].scores["test"][0]["ndcg_at_10"]
+        peer, wrapped = theirs(model, collection), theirs(MtebEncoder("minilm"), collection)
         mine = ours(collection)
-        row = {"collection": name, "ours": mine, "mteb": peer, "difference": abs(mine - peer), "limit": LIMIT}
-        print(json.dumps({**row, "agrees": abs(mine - peer) < LIMIT, "mteb_version": mteb.__version__}))
+        away = max(abs(mine - peer), abs(mine - wrapped))
+        row = {"collection": name, "ours": mine, "mteb": peer, "mteb_wrapped": wrapped, "difference": away}
+        print(json.dumps({**row, "limit": LIMIT, "agrees": away < LIMIT, "mteb_version": mteb.__version__}))
 
 
 if __name__ == "__main__":

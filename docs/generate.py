@@ -24,6 +24,7 @@ ROOMS = {
     "data": "Data: known data sets and users' files",
     "claims": "Claims: measuring a paper's statement again",
     "bakeoffs": "Bake-off: the main job",
+    "interop": "Interop: other libraries",
 }
 GROUND = {
     "theatrum": ["pipeline", "Pipeline", "save", "open"],
@@ -33,6 +34,11 @@ GROUND = {
     "theatrum.encoding": ["encode_corpus", "EncodedCorpus"],
 }
 CLAIM_PAGES = ["theatrum.claims.outcome", "theatrum.claims.runner"]
+ADAPTERS = {
+    "theatrum.interop.langchain": ["TheatrumRetriever", "TheatrumEmbeddings"],
+    "theatrum.interop.llama_index": ["TheatrumRetriever", "TheatrumEmbedding"],
+    "theatrum.interop.mteb": ["MtebEncoder"],
+}
 
 
 def write_all(folder: Path) -> None:
@@ -138,6 +144,9 @@ def room_page(room: str, title: str) -> str:
             lines += [f".. automodule:: {module}", "   :members:", ""]
     else:
         lines += _section(f"theatrum.{room}", list(loaded.__all__))
+    if room == "interop":
+        for module, names in ADAPTERS.items():
+            lines += _section(module, names)
     return "\n".join(lines)
 
 

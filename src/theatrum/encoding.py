@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ from theatrum.contracts import Encoder, Quantizer, Refiner
 from theatrum.data import Document
 from theatrum.pipelines.pipeline import pipeline
 from theatrum.pipelines.retrievers import DenseRetriever, word_counts
-from theatrum.store import VectorStore
+from theatrum.store import VectorStore, write_blocks
+from theatrum.store.vector_reader import SUFFIXES
 
 _ROWS = 4096  # rows handled at a time after encoding
 _SAMPLE = 200_000  # rows that refiners and quantizers learn from, evenly spread
-_SUFFIXES = (".npy", ".parquet", ".lance")
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,8 @@ def encode_corpus(
     ValueError
         The pipeline makes no vectors, the ending of ``out`` is unknown, or there are no documents.
     """
-    if out.suffix not in _SUFFIXES:
-        raise ValueError(f"{out}: the ending says the format; it must be one of {', '.join(_SUFFIXES)}")
+    if out.suffix not in SUFFIXES:
+        raise ValueError(f"{out}: the ending says the format; it must be one of {', '.join(SUFFIXES)}")
     dense = pipeline(text).retriever
     if not isinstance(dense, DenseRetriever):
         raise ValueError(f"{text!r} makes rankings, not vectors; name an encoder such as 'static'")
@@ -92,8 +91,8 @@ def encode_corpus(
         if not ids:
             raise ValueError("the corpus has no documents; nothing was written")
         _fit(dense.refiners, dense.quantizer, np.memmap(scratch, np.float32, "r").reshape(len(ids), -1), weights)
-        blocks = partial(_finished, scratch, encoder.dim, dense.refiners, dense.quantizer)
-        dim = _write(out, ids, blocks, encoder.fingerprint())
+        blocks = _finished(scratch, encoder.dim, dense.refiners, dense.quantizer)
+        dim = write_blocks(out, ids, blocks, fingerprint=encoder.fingerprint())
     return EncodedCorpus(len(ids), dim, encoded, cut)
 
 
@@ -149,47 +148,3 @@ def _finished(
             for refiner in refiners:
                 block = refiner.transform(block)
             yield quantizer.encode(block) if quantizer is not None else block
-
-
-def _write(out: Path, ids: list[str], blocks: Callable[[], Iterator[NDArray[Any]]], fingerprint: str) -> int:
-    """Write blocks under a temporary name and rename; returns the width."""
-    first = next(blocks())
-    width = int(first.shape[1])
-    if out.suffix == ".npy":
-        staging = out.with_name(f".{out.name}.tmp")
-        with staging.open("wb") as file:
-            header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False}
-            np.lib.format.write_array_header_1_0(file, {**header, "shape": (len(ids), width)})
-            for block in blocks():
-                file.write(np.ascontiguousarray(block).tobytes())
-        staging.replace(out)
-        out.with_suffix(".ids.txt").write_text("\n".join(ids) + "\n", encoding="utf-8")
-        return width
-
-    import pyarrow as pa
-
-    item = pa.float32() if first.dtype == np.float32 else pa.uint8()
-    stamp = {b"theatrum.fingerprint": fingerprint.encode()}
-    schema = pa.schema([pa.field("id", pa.string()), pa.field("vector", pa.list_(item, width), metadata=stamp)])
-
-    def batches() -> Iterator[Any]:
-        row = 0
-        for block in blocks():
-            flat = pa.array(np.ascontiguousarray(block).ravel(), item)
-            columns = [pa.array(ids[row : row + len(block)]), pa.FixedSizeListArray.from_arrays(flat, width)]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
-            row += len(block)
-
-    if out.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        staging = out.with_name(f".{out.name}.tmp")
-        with pq.ParquetWriter(staging, schema) as writer:
-            for batch in batches():
-                writer.write_batch(batch)
-        staging.replace(out)
-    else:
-        import lancedb
-
-        lancedb.connect(out.parent).create_table(out.stem, batches(), schema=schema, mode="overwrite")
-    return width

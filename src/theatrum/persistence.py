@@ -75,6 +75,28 @@ def fresh_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+@contextmanager
+def fresh_file(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path that becomes ``path`` when the block ends well and vanishes when it does not.
+
+    Raises
+    ------
+    FileExistsError
+        The target is a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise FileExistsError(f"{target} is a folder; choose the path of a file")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        yield staging
+        _fsync(staging)
+        staging.replace(target)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
 def check_replaceable(target: Path) -> None:
     """Refuse to write over a file, or over a folder that this library did not write."""
     if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / CONFIG).is_file())):
@@ -215,3 +237,28 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     except SafetensorError as error:
         raise ValueError(f"{path} is not a readable safetensors file ({error}); it was damaged or cut short") from None
     return arrays
+
+
+def save_table(table: Any, path: Path) -> None:
+    """Write an Arrow table as an Arrow file."""
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def load_table(path: Path) -> Any:
+    """Read an Arrow table, mapped into memory: its bytes are read when they are looked at.
+
+    Raises
+    ------
+    ValueError
+        The file is missing, not an Arrow file, or damaged.
+    """
+    import pyarrow as pa
+
+    try:
+        with pa.memory_map(str(path)) as source:
+            return pa.ipc.open_file(source).read_all()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ValueError(f"{path} is missing, damaged or cut short: {error}") from None

@@ -94,12 +94,47 @@ def search(
     winner: Annotated[Path, typer.Argument(help="The winner folder of a bake-off, or any saved pipeline.")],
     query: Annotated[str, typer.Argument(help="What to look for.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
+    where: Annotated[str | None, typer.Option(help="A filter, such as \"year >= 1965 and author = 'lin'\".")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Search with the winner of a bake-off."""
     from theatrum.cli.search import run_search
 
-    run_search(winner, query, k, as_json)
+    run_search(winner, query, k, where, as_json)
+
+
+@app.command()
+def serve(
+    winner: Annotated[Path, typer.Argument(help="The winner folder of a bake-off, or any saved pipeline.")],
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="A further pipeline folder to serve and compare with; may come often.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen; beyond this machine only with API keys.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    keys: Annotated[
+        Path | None, typer.Option(help="A file of API keys, one a line; THEATRUM_API_KEYS otherwise.")
+    ] = None,
+    max_inputs: Annotated[int, typer.Option(min=1, help="Most texts of one request.")] = 2048,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of one request.")] = 300_000,
+    max_body_bytes: Annotated[int, typer.Option(min=1, help="Largest request.")] = 8 << 20,
+    max_waiting: Annotated[int, typer.Option(min=1, help="Texts that may wait; then 429.")] = 4096,
+    max_batch: Annotated[int, typer.Option(min=1, help="Most texts through a pipeline at once.")] = 64,
+    map_documents: Annotated[int, typer.Option(min=1, max=20_000, help="Most documents on the map.")] = 5000,
+    log_texts: Annotated[bool, typer.Option("--log-texts", help="Let the log quote what users wrote.")] = False,
+) -> None:
+    """Serve the winner of a bake-off over HTTP, with a page for people and OpenAI's API for programs."""
+    from theatrum.cli.serve import run_serve
+
+    limits = {
+        "max_inputs": max_inputs,
+        "max_tokens": max_tokens,
+        "max_body_bytes": max_body_bytes,
+        "max_waiting": max_waiting,
+        "max_batch": max_batch,
+        "map_documents": map_documents,
+        "log_texts": log_texts,
+    }
+    run_serve(winner, compare or [], host, port, keys, limits)
 
 
 @app.command()
@@ -116,6 +151,18 @@ def encode(
     from theatrum.cli.encode import run_encode
 
     run_encode(source, pipeline, out, store, {"text": text, "title": title, "id": id})
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(help="The winner folder of a bake-off, a saved pipeline or index.")],
+    to: Annotated[str, typer.Option(help="faiss, usearch, hnswlib, parquet, npy or lance.")],
+    out: Annotated[Path, typer.Option(help="File to write; tables end in .parquet, .npy or .lance.")],
+) -> None:
+    """Hand the vectors of a saved pipeline over to another library."""
+    from theatrum.cli.export import run_export
+
+    run_export(source, to, out)
 
 
 @app.command("eval")
