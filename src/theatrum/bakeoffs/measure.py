@@ -13,10 +13,10 @@ import numpy as np
 
 from theatrum.bakeoffs.questions import QuestionSet
 from theatrum.bakeoffs.results import EncoderReport, Measurement
-from theatrum.contracts import Encoder, Role, Vectors
+from theatrum.contracts import Encoder, Retriever, Role, Vectors
 from theatrum.evaluate import judge, ndcg_at, recall_at
 from theatrum.pipelines.pipeline import Pipeline
-from theatrum.pipelines.retrievers import Direct
+from theatrum.pipelines.retrievers import DenseRetriever, Direct, FusedRetriever
 from theatrum.store import VectorStore
 
 DEPTH = 100
@@ -145,7 +145,20 @@ def measure(
         p95_ms=float(np.quantile(latency, 0.95) * 1000),
         search_ms=float(np.median(searching) * 1000),
         peak_memory=memory.growth(),
+        dims=_dims(pipeline.retriever),
     )
+
+
+def _dims(retriever: Retriever) -> tuple[int, ...]:
+    """Dimensions that a fitted retriever compares vectors in."""
+    if isinstance(retriever, FusedRetriever):
+        return tuple(dim for member in retriever.members for dim in _dims(member))
+    if not isinstance(retriever, DenseRetriever):
+        return ()
+    probe = np.ones((1, retriever.encoder.dim), dtype=np.float32)
+    for refiner in retriever.refiners:
+        probe = refiner.transform(probe)
+    return (int(probe.shape[1]),)
 
 
 def _latency(pipeline: Pipeline, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -62,6 +62,8 @@ class Measurement:
         Median time of one query without its encoding.
     peak_memory : int
         Growth of the process in bytes while building and searching; -1 where it cannot be measured.
+    dims : tuple of int, default=()
+        Dimensions of the vectors that are compared, one an encoder; none for lexical retrievers.
     """
 
     pipeline: str
@@ -76,6 +78,7 @@ class Measurement:
     p95_ms: float
     search_ms: float
     peak_memory: int
+    dims: tuple[int, ...] = ()
 
     @property
     def dev_ndcg(self) -> float:
@@ -229,6 +232,8 @@ class BakeoffResult:
         Whole run.
     out : Path or None
         Folder of ``report.html``, ``results.parquet`` and ``winner``.
+    combinations : sequence of str
+        What the judged answers ask of the field's dimensions, a paragraph each; empty where that is nothing special.
     """
 
     name: str
@@ -245,6 +250,7 @@ class BakeoffResult:
     queries: Mapping[str, str] = field(repr=False)
     seconds: float = 0.0
     out: Path | None = None
+    combinations: Sequence[str] = ()
 
     def measurement(self, pipeline: str) -> Measurement:
         """Return the measurement of one pipeline."""

@@ -8,7 +8,8 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from theatrum.bakeoffs.documents import write_documents
+from theatrum.bakeoffs.combinations import combination_notes
+from theatrum.bakeoffs.documents import attribute_columns, write_documents
 from theatrum.bakeoffs.field import check_field, default_field, parse_budget
 from theatrum.bakeoffs.judge import judge
 from theatrum.bakeoffs.measure import StoreSource, measure
@@ -132,6 +133,7 @@ def bakeoff(
         queries={query: questions.queries[query] for query in halves[1]},
         seconds=time.perf_counter() - start,
         out=Path(out) if out is not None else None,
+        combinations=combination_notes(questions, ids, measurements),
     )
     if out is not None:
         _write(result, documents, source)
@@ -191,7 +193,8 @@ def _write(result: BakeoffResult, documents: Sequence[Document], source: StoreSo
     # Proxy questions were cut out of what was measured; the winner serves the whole texts.
     full = StoreSource(source.store)
     full.prepare(winner.encoders, texts)
-    winner.fit([document.id for document in documents], texts, source=full)
+    attributes = attribute_columns(documents) or None
+    winner.fit([document.id for document in documents], texts, attributes, source=full)
     with fresh_folder(result.out / WINNER) as folder:
         winner.write(folder)
         write_documents(documents, folder)

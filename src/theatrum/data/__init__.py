@@ -6,13 +6,16 @@ from theatrum.cache import cache_folder
 from theatrum.data.collection import Collection, Document, LabelledTexts, PlainText, SentencePairs
 from theatrum.data.corpus import CorpusReader, CorpusSummary, read_corpus
 from theatrum.data.datasets import describe, is_collection, load, names
+from theatrum.data.interactions import Interactions
 from theatrum.data.judgements import read_qrels, read_queries
+from theatrum.data.limit import make_limit
 
 __all__ = [
     "Collection",
     "CorpusReader",
     "CorpusSummary",
     "Document",
+    "Interactions",
     "LabelledTexts",
     "PlainText",
     "SentencePairs",
@@ -20,6 +23,7 @@ __all__ = [
     "describe",
     "is_collection",
     "load",
+    "make_limit",
     "names",
     "read_corpus",
     "read_qrels",

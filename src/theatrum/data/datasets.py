@@ -18,8 +18,10 @@ import numpy as np
 
 from theatrum.cache import cache_folder
 from theatrum.data.collection import Collection, Document, LabelledTexts, PlainText, SentencePairs
+from theatrum.data.interactions import Interactions
 
 DATA = "THEATRUM_DATA"
+_LOG = ("user", "item", "rating", "timestamp")
 
 
 @cache
@@ -82,7 +84,7 @@ def load(name: str) -> Any:
 
     Returns
     -------
-    Collection, SentencePairs, LabelledTexts or PlainText
+    Collection, SentencePairs, LabelledTexts, PlainText or Interactions
         By the kind of the set.
 
     Raises
@@ -135,11 +137,11 @@ def _unzstd(raw: bytes) -> bytes:
     return unpacked
 
 
-def _download(name: str, entry: Mapping[str, Any]) -> Collection:
+def _download(name: str, entry: Mapping[str, Any]) -> Any:
     """Fetch the publisher's own files into the cache and convert them."""
     import pooch
 
-    from theatrum.data.upstream import CONVERTERS
+    from theatrum.data.upstream import CONVERTERS, REPACKERS
 
     folder = cache_folder() / "upstream" / name
     raw = {}
@@ -154,6 +156,8 @@ def _download(name: str, entry: Mapping[str, Any]) -> Collection:
                 "to a folder that has it, or try again with a network"
             ) from error
         raw[role] = Path(path).read_bytes()
+    if name in REPACKERS:
+        return _READERS[entry["kind"]](name, entry, REPACKERS[name](raw))
     documents, queries, qrels = CONVERTERS[name](raw)
     return Collection(name, documents, queries, qrels, entry["citation"], entry["licence"])
 
@@ -211,9 +215,30 @@ def _text(name: str, entry: Mapping[str, Any], found: Mapping[str, bytes]) -> Pl
     return PlainText(lines)
 
 
+def _interactions(name: str, entry: Mapping[str, Any], found: Mapping[str, bytes]) -> Interactions:
+    catalogue = []
+    for row in _table(found["items"]):
+        genres = [genre for genre in row["genres"].split("|") if genre not in ("", "unknown")]
+        attributes = {"year": int(row["year"]) if row["year"] else None, "genres": genres}
+        catalogue.append(Document(row["item"], ", ".join(genres), row["title"].strip(), attributes))
+    rows = _table(found["ratings"])
+    users, items, ratings, times = ([row[column] for row in rows] for column in _LOG)
+    return Interactions(
+        name,
+        tuple(catalogue),
+        np.array(users, dtype=object),
+        np.array(items, dtype=object),
+        np.array(ratings, dtype=np.float64),
+        np.array(times, dtype=np.int64),
+        entry["citation"],
+        entry["licence"],
+    )
+
+
 _READERS: dict[str, Callable[[str, Mapping[str, Any], Mapping[str, bytes]], Any]] = {
     "retrieval": _collection,
     "pairs": _pairs,
     "labelled": _labelled,
     "text": _text,
+    "interactions": _interactions,
 }

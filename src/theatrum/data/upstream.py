@@ -9,6 +9,11 @@ from theatrum.data.collection import Document
 
 _RECORD = re.compile(r"^\.I\s+(\d+)\s*$", re.MULTILINE)
 _FIELD = re.compile(r"^\.([A-Z])\s*$", re.MULTILINE)
+_YEAR = re.compile(r"\((\d{4})\)\s*$")
+_GENRES = (
+    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"
+    "Mystery|Romance|Sci-Fi|Thriller|War|Western"
+).split("|")  # the last 19 columns of u.item
 
 
 def smart_records(text: str) -> list[tuple[str, dict[str, str]]]:
@@ -65,4 +70,36 @@ def cranfield(
     return tuple(documents), queries, qrels
 
 
+def movielens_100k(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    r"""Repack MovieLens-100k as it was published: headers, UTF-8, genre flags as names, the year from the title.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        ``items`` and ``ratings``: u.item and u.data.
+
+    Returns
+    -------
+    dict of str to bytes
+        ``items`` and ``ratings`` as tables with a header.
+
+    Examples
+    --------
+    >>> raw = {"items": b"1|Alien (1979)|x||u" + b"|0" * 15 + b"|1|0|1|0\n", "ratings": b"7\t1\t4\t880\n"}
+    >>> movielens_100k(raw)["items"]
+    b'item\ttitle\tyear\tgenres\n1\tAlien (1979)\t1979\tSci-Fi|War\n'
+    """
+    lines = ["item\ttitle\tyear\tgenres"]
+    for line in files["items"].decode("latin-1").removesuffix("\n").split("\n"):
+        item, title, _, _, _, *flags = line.split("|")
+        year = _YEAR.search(title)
+        genres = "|".join(name for name, flag in zip(_GENRES, flags, strict=True) if flag == "1")
+        lines.append(f"{item}\t{title}\t{year[1] if year else ''}\t{genres}")
+    return {
+        "items": ("\n".join(lines) + "\n").encode(),
+        "ratings": b"user\titem\trating\ttimestamp\n" + files["ratings"],
+    }
+
+
 CONVERTERS = {"cranfield": cranfield}
+REPACKERS = {"movielens-100k": movielens_100k}  # into the files that the manifest names, to be read like those

@@ -44,6 +44,7 @@ def render_report(result: BakeoffResult, worst: Mapping[str, Sequence[tuple[str,
         memory_picture=_picture(result, "memory_bytes", "bytes a document in memory", larger_is_better=False),
         speed_picture=_picture(result, "queries_per_second", "queries a second", larger_is_better=True),
         wins=_wins(result, worst),
+        combinations=_combinations(result),
         table=_field_table(result),
         table_note=_table_note(result),
         encoders=_encoder_table(result),
@@ -161,6 +162,13 @@ def _case(query: str, ours: float, theirs: float, hits: Sequence[tuple[str, str]
 
 def _cut(text: str) -> str:
     return text if len(text) <= _EXCERPT else text[:_EXCERPT].rstrip() + " …"
+
+
+def _combinations(result: BakeoffResult) -> str:
+    if not result.combinations:
+        return ""
+    paragraphs = "".join(f"<p>{_marked(text)}</p>" for text in result.combinations)
+    return f"<h2>What the answers ask of one vector</h2>{paragraphs}"
 
 
 def _field_table(result: BakeoffResult) -> str:
