@@ -89,7 +89,7 @@ def test_deleted_documents_are_not_found_and_can_come_again():
 
 @pytest.mark.parametrize("where", [{"year": {"gte": 1960}, "author": "lin"}, "year >= 1960 and author = 'lin'"])
 def test_filters(where):
-    ids, scores = filled(store="float32").search(QUERIES, 40, where)
+    ids, _ = filled(store="float32").search(QUERIES, 40, where)
     wanted = [row for row in range(40) if row >= 10 and row % 2 == 0]
     exact = slow(QUERIES[0], [DOCS[row] for row in wanted])
     assert ids[0, : len(wanted)].tolist() == [IDS[wanted[i]] for i in np.argsort(-exact)]
@@ -147,7 +147,7 @@ def test_what_is_refused_changes_nothing():
         with pytest.raises(ValueError, match="attributes"):
             index.add(["n"], DOCS[:1], bad)
     assert (len(index), index.memory_bytes) == (40, before)
-    index.add([], [])
+    index.add([], [], {"year": [], "author": []})
     index.fit(DOCS)
     assert (len(index), index.memory_bytes) == (0, 0)
 

@@ -99,6 +99,13 @@ def test_deleted_documents_are_not_found():
     assert built.search(QUERIES[:1], 1)[0].tolist() == [["d0"]]
 
 
+def test_adding_nothing_is_nothing():
+    for built in (made(), filled()):
+        before = len(built)
+        built.add([], [], {"year": []})
+        assert len(built) == before
+
+
 def test_deleted_documents_are_not_built_in():
     built = made(exact_below=200)
     built.add(IDS[:150], DOCS[:150], {"year": YEARS["year"][:150]})
@@ -142,10 +149,11 @@ def test_opened_index_is_bit_identical_in_a_fresh_process(index, quantizer, tmp_
     ids, scores = built.search(QUERIES, 7)
     built.save(tmp_path / "saved")
     np.savez(tmp_path / "queries.npz", *QUERIES)
+    saved, asked = str(tmp_path / "saved"), str(tmp_path / "queries.npz")
     code = (
         "import sys, numpy as np\n"
         "from theatrum.search import MultiVectorIndex\n"
-        f"index, queries = MultiVectorIndex.open({str(tmp_path / 'saved')!r}), np.load({str(tmp_path / 'queries.npz')!r})\n"
+        f"index, queries = MultiVectorIndex.open({saved!r}), np.load({asked!r})\n"
         "ids, scores = index.search([queries[name] for name in queries.files], 7)\n"
         f"np.savez({str(tmp_path / 'out.npz')!r}, ids=ids.astype('U'), scores=scores, memory=index.memory_bytes)"
     )
