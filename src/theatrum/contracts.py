@@ -4,6 +4,7 @@ Read this page first. A part keeps a contract by having these methods; no base c
 contract, so every part of a room can stand in for every other, and a pipeline is a chain of parts:
 
     encoder | refiner ... | quantizer | index          texts -> vectors -> vectors -> codes -> hits
+    token encoder | token reducer | ... | reranker     texts -> sets of vectors -> vectors -> as above -> better hits
     retriever                                          texts -> hits, in one piece (BM25, or any whole pipeline)
 
 Conventions that hold everywhere: arrays in and out are NumPy, vectors are float32 unless said, one row is one item,
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,45 @@ class Encoder(Protocol):
 
     def fingerprint(self) -> str:
         """Hex digest that changes whenever the vectors would; the key of the cache."""
+        ...
+
+
+@runtime_checkable
+class TokenEncoder(Protocol):
+    """Turns items into sets of vectors, one vector a token; see `Encoder` for its optional methods."""
+
+    @property
+    def dim(self) -> int:
+        """Number of dimensions of the vectors."""
+        ...
+
+    def encode(
+        self, items: Sequence[str], *, role: Role = "document", batch_size: int = 64, show_progress: bool = False
+    ) -> list[Vectors]:
+        """Encode items into unit rows, float32 (t_i, dim) each, t_i at least 1; without a token it is one zero row."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hex digest that changes whenever the vectors would."""
+        ...
+
+
+@runtime_checkable
+class TokenReducer(Protocol):
+    """Turns sets of vectors into single vectors, queries and documents each in their way; nothing is learnt."""
+
+    metric: ClassVar[str]  # how an index has to compare what comes out
+
+    def output_dim(self, dim: int) -> int:
+        """Width of what comes out, for tokens of width ``dim``."""
+        ...
+
+    def encode_documents(self, docs: Sequence[Any]) -> Vectors:
+        """Sets (t_i, d) -> float32 (n, output_dim(d))."""
+        ...
+
+    def encode_queries(self, queries: Sequence[Any]) -> Vectors:
+        """Sets (t_i, d) -> float32 (n, output_dim(d))."""
         ...
 
 
@@ -131,6 +171,38 @@ class Index(Protocol):
     @property
     def memory_bytes(self) -> int:
         """Bytes of vectors, codes and links that must be in memory to search (ids are not counted)."""
+        ...
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """Keeps sets of vectors; scores candidates of another search again, or searches by itself."""
+
+    n_candidates: int  # how many it asks for
+
+    def fit(self, docs: Sequence[Any]) -> Any:
+        """Become empty, for sets (t_i, d) like these."""
+        ...
+
+    def add(self, ids: Sequence[str], docs: Sequence[Any], attributes: Attributes | None = None) -> None:
+        """Add sets; an id that is already there is a ValueError."""
+        ...
+
+    def search(self, Q: Sequence[Any], k: int, where: Where | None = None) -> tuple[Ids, Scores]:
+        """Best k ids of all for every set of Q, best first."""
+        ...
+
+    def rescore(self, Q: Sequence[Any], candidates: Ids, k: int) -> tuple[Ids, Scores]:
+        """Best k of the candidates (q, n) of every set of Q, best first."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of sets held."""
+        ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that must be in memory to search (ids are not counted)."""
         ...
 
 

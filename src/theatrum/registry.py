@@ -16,13 +16,18 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Literal, TypeAlias, get_args
 
-Kind: TypeAlias = Literal["encoder", "refiner", "quantizer", "index", "retriever", "fusion"]
+Kind: TypeAlias = Literal[
+    "encoder", "token encoder", "token reducer", "refiner", "quantizer", "index", "reranker", "retriever", "fusion"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 GROUPS: dict[Kind, str] = {
     "encoder": "theatrum.encoders",
+    "token encoder": "theatrum.token_encoders",
+    "token reducer": "theatrum.token_reducers",
     "refiner": "theatrum.refiners",
     "quantizer": "theatrum.quantizers",
     "index": "theatrum.indexes",
+    "reranker": "theatrum.rerankers",
     "retriever": "theatrum.retrievers",
     "fusion": "theatrum.fusions",
 }

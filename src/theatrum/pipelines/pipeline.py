@@ -14,10 +14,20 @@ from theatrum.contracts import Attributes, Encoder, Fusion, Ids, Retriever, Scor
 from theatrum.persistence import fresh_folder, open_part, read_config, save_part, write_config
 from theatrum.pipelines.notation import Call, Chain, PipelineError, parse
 from theatrum.pipelines.retrievers import DenseRetriever, FusedRetriever, VectorSource
+from theatrum.pipelines.token_retrievers import ReducedEncoder, TokenRetriever
 
 # What may follow what; a refiner may follow a refiner.
-_ORDER: dict[str, int] = {"encoder": 0, "refiner": 1, "quantizer": 2, "index": 3}
-# The notation's short word for scikit-learn's; taken where the class itself has no such parameter.
+_ORDER: dict[str, int] = {
+    "encoder": 0,
+    "token encoder": 0,
+    "token reducer": 1,
+    "refiner": 2,
+    "quantizer": 3,
+    "index": 4,
+    "reranker": 5,
+}
+# The notation's short word for scikit-learn's; taken where the class itself has no such parameter. A class can bring
+# further ones as ``short_names``.
 _ALIASES = {"dim": "n_components"}
 
 
@@ -105,7 +115,7 @@ class Pipeline:
 
     @property
     def encoders(self) -> dict[str, Encoder]:
-        """The encoders inside, by their notation."""
+        """The encoders inside, by their notation; those of token vectors that are kept for reranking are none."""
         return dict(_encoders(self.chain, self.retriever))
 
     def save(self, path: str | Path) -> None:
@@ -121,7 +131,8 @@ class Pipeline:
 
 def _encoders(chain: Chain, retriever: Retriever) -> list[tuple[str, Encoder]]:
     if isinstance(retriever, DenseRetriever):
-        return [(str(chain.calls[0]), retriever.encoder)]
+        stages = 2 if isinstance(retriever.encoder, ReducedEncoder) else 1
+        return [(str(Chain(chain.calls[:stages])), retriever.encoder)]
     if isinstance(retriever, FusedRetriever):
         members = [arg for arg in chain.calls[0].args if isinstance(arg, Chain)]
         return [pair for arg, member in zip(members, retriever.members, strict=True) for pair in _encoders(arg, member)]
@@ -178,10 +189,11 @@ class _Builder:
                 return self.fuse(first, head)
             retriever: Retriever = self.make(first, head)
             return retriever
-        if head.kind != "encoder":
+        if head.kind not in ("encoder", "token encoder"):
             raise self.error(
                 first, f"a pipeline starts with an encoder or a retriever; {first.name!r} is a {head.kind}"
             )
+        self.check_order(chain, entries)
         return self.connect(chain, entries)
 
     def look_up(self, call: Call) -> registry.Part:
@@ -190,25 +202,55 @@ class _Builder:
         except ValueError as error:
             raise self.error(call, str(error)) from None
 
-    def connect(self, chain: Chain, entries: Sequence[registry.Part]) -> DenseRetriever:
-        rank = 0
-        stages: dict[str, list[Any]] = {kind: [] for kind in _ORDER}
+    def check_order(self, chain: Chain, entries: Sequence[registry.Part]) -> None:
+        tokens = entries[0].kind == "token encoder"
+        order = "token encoder | token reducer | refiner ... | quantizer | index | reranker"
+        order = order if tokens else "encoder | refiner ... | quantizer | index"
+        kinds = ["none"]
         for call, entry in zip(chain.calls, entries, strict=True):
             place = _ORDER.get(entry.kind, -1)
-            if place < rank or (stages.get(entry.kind) and entry.kind != "refiner"):
+            if place < _ORDER.get(kinds[-1], 0) or (entry.kind in kinds and entry.kind != "refiner"):
+                raise self.error(call, f"{call.name!r} ({entry.kind}) is out of order: {order}")
+            if not tokens and entry.kind in ("token reducer", "reranker"):
                 raise self.error(
-                    call, f"{call.name!r} ({entry.kind}) is out of order: encoder | refiner ... | quantizer | index"
+                    call, f"{call.name!r} ({entry.kind}) takes token vectors, {chain.calls[0].name!r} makes one a text"
                 )
-            rank = place
-            if entry.kind == "encoder":
+            if tokens and entry.kind in ("refiner", "quantizer", "index") and "token reducer" not in kinds:
+                raise self.error(
+                    call, f"{call.name!r} ({entry.kind}) takes one vector a text; put a token reducer before it: fde"
+                )
+            kinds.append(entry.kind)
+
+    def connect(self, chain: Chain, entries: Sequence[registry.Part]) -> Retriever:
+        stages: dict[str, list[Any]] = {kind: [] for kind in _ORDER}
+        defaults: dict[str, Any] = {}
+        for call, entry in zip(chain.calls, entries, strict=True):
+            if entry.kind in ("encoder", "token encoder"):
                 key = str(call)
                 if key not in self.encoders:
                     self.encoders[key] = self.make(call, entry)
-                stages["encoder"].append(self.encoders[key])
+                stages[entry.kind].append(self.encoders[key])
             else:
-                stages[entry.kind].append(self.make(call, entry))
-        index = stages["index"][0] if stages["index"] else registry.part("flat").load()()
-        return DenseRetriever(stages["encoder"][0], stages["refiner"], next(iter(stages["quantizer"]), None), index)
+                stages[entry.kind].append(self.make(call, entry, defaults if entry.kind == "index" else {}))
+            if entry.kind == "token reducer":
+                defaults = {"metric": stages[entry.kind][0].metric}
+
+        def only(kind: str, otherwise: str = "", **settings: Any) -> Any:
+            if stages[kind] or not otherwise:
+                return next(iter(stages[kind]), None)
+            return registry.part(otherwise).load()(**settings)
+
+        tokens, reducer, reranker = only("token encoder"), only("token reducer"), only("reranker")
+        if tokens is not None and reducer is None:
+            return TokenRetriever(tokens, only("reranker", "maxsim"))
+        encoder = only("encoder") if tokens is None else self.shared(chain, ReducedEncoder(tokens, reducer))
+        index = only("index", "flat", **defaults)
+        dense = DenseRetriever(encoder, stages["refiner"], only("quantizer"), index)
+        return dense if reranker is None else TokenRetriever(tokens, reranker, dense)
+
+    def shared(self, chain: Chain, encoder: ReducedEncoder) -> Encoder:
+        """Return the encoder of the first two stages, the one made before if there is one."""
+        return self.encoders.setdefault(str(Chain(chain.calls[:2])), encoder)
 
     def fuse(self, call: Call, entry: registry.Part) -> FusedRetriever:
         members = [arg for arg in call.args if isinstance(arg, Chain)]
@@ -218,8 +260,11 @@ class _Builder:
         fusion: Fusion = self.make(Call(call.name, literals, call.kwargs, call.column), entry)
         return FusedRetriever(fusion, [self.build(member) for member in members])
 
-    def make(self, call: Call, entry: registry.Part) -> Any:
-        """Import the class and call it, with errors that say where in the text and what would be right."""
+    def make(self, call: Call, entry: registry.Part, defaults: Mapping[str, Any] | None = None) -> Any:
+        """Import the class and call it, with errors that say where in the text and what would be right.
+
+        ``defaults`` stand in for parameters that the class has and the text does not give.
+        """
         try:
             cls = entry.load()
         except ImportError as error:
@@ -227,11 +272,12 @@ class _Builder:
         if any(isinstance(arg, Chain) for arg in (*call.args, *dict(call.kwargs).values())):
             raise self.error(call, f"{call.name!r} takes literals, not names or pipelines; is a quote mark missing?")
         known = [name for name in inspect.signature(cls).parameters]
-        kwargs = {}
+        kwargs = {name: value for name, value in (defaults or {}).items() if name in known}
+        aliases = {**_ALIASES, **getattr(cls, "short_names", {})}
         for key, value in call.kwargs:
-            name = key if key in known else _ALIASES.get(key, key)
+            name = key if key in known else aliases.get(key, key)
             if name not in known:
-                near = difflib.get_close_matches(key, [*known, *_ALIASES], n=1)
+                near = difflib.get_close_matches(key, [*known, *aliases], n=1)
                 hint = f"did you mean {near[0]!r}?" if near else "it takes " + (", ".join(known) or "none")
                 raise self.error(call, f"{call.name!r} has no parameter {key!r}; {hint}")
             kwargs[name] = value
@@ -249,15 +295,29 @@ def _save(retriever: Retriever, folder: Path) -> None:
         save_part(retriever.fusion, _made(folder / "fusion"))
         for number, member in enumerate(retriever.members):
             _save(member, folder / f"member-{number}")
+    elif isinstance(retriever, TokenRetriever):
+        if retriever.dense is None:
+            save_part(retriever.tokens, _made(folder / "encoder"))
+        else:
+            _save_dense(retriever.dense, folder)
+        save_part(retriever.reranker, _made(folder / "reranker"))
     elif isinstance(retriever, DenseRetriever):
-        save_part(retriever.encoder, _made(folder / "encoder"))
-        for number, refiner in enumerate(retriever.refiners):
-            save_part(refiner, _made(folder / f"refiner-{number}"))
-        if retriever.quantizer is not None:
-            save_part(retriever.quantizer, _made(folder / "quantizer"))
-        save_part(retriever.index, _made(folder / "index"))
+        _save_dense(retriever, folder)
     else:
         save_part(retriever, _made(folder / "retriever"))
+
+
+def _save_dense(retriever: DenseRetriever, folder: Path) -> None:
+    encoder: Any = retriever.encoder
+    if isinstance(encoder, ReducedEncoder):
+        save_part(encoder.reducer, _made(folder / "reducer"))
+        encoder = encoder.tokens
+    save_part(encoder, _made(folder / "encoder"))
+    for number, refiner in enumerate(retriever.refiners):
+        save_part(refiner, _made(folder / f"refiner-{number}"))
+    if retriever.quantizer is not None:
+        save_part(retriever.quantizer, _made(folder / "quantizer"))
+    save_part(retriever.index, _made(folder / "index"))
 
 
 def _made(folder: Path) -> Path:
@@ -270,16 +330,27 @@ def _open(folder: Path) -> Retriever:
         members = sorted(folder.glob("member-*"), key=lambda path: int(path.name.rpartition("-")[2]))
         return FusedRetriever(open_part(folder / "fusion"), [_open(member) for member in members])
     if (folder / "encoder").is_dir():
-        refiners = sorted(folder.glob("refiner-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-        quantizer = open_part(folder / "quantizer") if (folder / "quantizer").is_dir() else None
-        index = open_part(folder / "index")
-        if quantizer is not None:
-            index.attach(quantizer)
-        return DenseRetriever(open_part(folder / "encoder"), [open_part(path) for path in refiners], quantizer, index)
+        encoder = open_part(folder / "encoder")
+        dense = _open_dense(encoder, folder) if (folder / "index").is_dir() else None
+        if (folder / "reranker").is_dir():
+            return TokenRetriever(encoder, open_part(folder / "reranker"), dense)
+        if dense is not None:
+            return dense
     if not (folder / "retriever").is_dir():
-        raise ValueError(f"{folder} holds none of fusion, encoder, retriever; the pipeline folder is incomplete")
+        raise ValueError(f"{folder} holds no fusion, retriever, or encoder with an index; the folder is incomplete")
     retriever: Retriever = open_part(folder / "retriever")
     return retriever
+
+
+def _open_dense(encoder: Any, folder: Path) -> DenseRetriever:
+    if (folder / "reducer").is_dir():
+        encoder = ReducedEncoder(encoder, open_part(folder / "reducer"))
+    refiners = sorted(folder.glob("refiner-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    quantizer = open_part(folder / "quantizer") if (folder / "quantizer").is_dir() else None
+    index = open_part(folder / "index")
+    if quantizer is not None:
+        index.attach(quantizer)
+    return DenseRetriever(encoder, [open_part(path) for path in refiners], quantizer, index)
 
 
 def open_pipeline(path: str | Path) -> Pipeline:

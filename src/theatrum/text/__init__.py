@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from theatrum.text.sentence_transformer import SentenceTransformerEncoder
     from theatrum.text.static import StaticEncoder
     from theatrum.text.tfidf import TfidfRetriever
+    from theatrum.text.token_vectors import MiniLMTokens, TokenVectorEncoder
 
 _EXPORTS = {
     "BM25": "theatrum.text.bm25",
     "LatentSemanticEncoder": "theatrum.text.latent_semantic",
     "LayerPooling": "theatrum.text.layer_pooling",
     "MiniLM": "theatrum.text.minilm",
+    "MiniLMTokens": "theatrum.text.token_vectors",
     "SentenceTransformerEncoder": "theatrum.text.sentence_transformer",
     "StaticEncoder": "theatrum.text.static",
     "TfidfRetriever": "theatrum.text.tfidf",
+    "TokenVectorEncoder": "theatrum.text.token_vectors",
     "fold_into": "theatrum.text.layer_pooling",
     "layer_average_encoder": "theatrum.text.layer_pooling",
     "search_layers": "theatrum.text.layer_pooling",
@@ -32,9 +35,11 @@ __all__ = [
     "LatentSemanticEncoder",
     "LayerPooling",
     "MiniLM",
+    "MiniLMTokens",
     "SentenceTransformerEncoder",
     "StaticEncoder",
     "TfidfRetriever",
+    "TokenVectorEncoder",
     "fold_into",
     "layer_average_encoder",
     "search_layers",

@@ -19,6 +19,7 @@ from theatrum.checks import Constraint, Options, Range, check_parameters, check_
 from theatrum.contracts import Role, TruncationWarning, Vectors
 from theatrum.extras import require
 from theatrum.text.model_folders import folder_digest, model_folder
+from theatrum.text.tokens import check_tokens
 from theatrum.text.transformer_engine import PROMPT_NAMES, TransformerEngine, length_batches, windows
 
 # Texts tokenised and sorted at a time: enough to find equals, small enough to hold the tokens of.
@@ -138,6 +139,23 @@ class SentenceTransformerEncoder:
             block = [prompt + text for text in texts[start : start + _BLOCK]]
             counts[start : start + len(block)] = [len(tokens) + frame for tokens in engine.tokenize(block)]
         return counts
+
+    def decode_tokens(self, tokens: Sequence[Sequence[int]]) -> list[str]:
+        """Texts of token ids; special tokens are left out.
+
+        Parameters
+        ----------
+        tokens : sequence of sequence of int
+            Ids of this model's own tokenizer.
+
+        Raises
+        ------
+        ValueError
+            An id that the tokenizer does not have.
+        """
+        tokenizer = self._engine.tokenizer
+        check_tokens(tokens, len(tokenizer))
+        return [tokenizer.decode(list(one), skip_special_tokens=True) for one in tokens]
 
     def encode(
         self, items: Sequence[str], *, role: Role = "document", batch_size: int = 64, show_progress: bool = False

@@ -25,6 +25,7 @@ from theatrum.text.distillation import Teacher, TextSample
 from theatrum.text.minilm import NAME, packaged_folder
 from theatrum.text.model_folders import model_folder
 from theatrum.text.static_folders import read_static, read_tokenizer, static_part
+from theatrum.text.tokens import check_tokens
 
 _BLOCK_TEXTS, _BLOCK_CHARACTERS = 4096, 4_000_000  # texts handled at a time
 _WINDOW = 254  # most tokens of one sampled text that the transformer reads, if its own limit is not lower
@@ -239,6 +240,14 @@ class StaticEncoder:
             vectors[row : row + len(block)] = mean_rows(*self._tokens(block), table)
             row += len(block)
         return vectors
+
+    def decode_tokens(self, tokens: Sequence[Sequence[int]]) -> list[str]:
+        """Texts of ids of this encoder's own tokenizer; an id that it does not have is a ValueError."""
+        self._table()
+        tokenizer = self._tokens.tokenizer
+        check_tokens(tokens, tokenizer.get_vocab_size())
+        decoded: list[str] = tokenizer.decode_batch([list(one) for one in tokens], skip_special_tokens=True)
+        return decoded
 
     def fingerprint(self) -> str:
         """Hex digest of the table and the tokenizer."""

@@ -159,3 +159,22 @@ def tfidf_rows(counts: csr_matrix, idf: NDArray[np.float32]) -> csr_matrix:
     scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
     weights.data = (weights.data * np.repeat(scale, np.diff(weights.indptr))).astype(np.float32)
     return weights
+
+
+def check_tokens(tokens: Sequence[Sequence[int]], size: int) -> None:
+    """Refuse token ids that a tokenizer of some size cannot have made.
+
+    Examples
+    --------
+    >>> check_tokens([[5, 12]], size=10)
+    Traceback (most recent call last):
+    ...
+    ValueError: token 12 (row 0) is none of this tokenizer's 10; are these the ids of another model's tokenizer?
+    """
+    for row, ids in enumerate(tokens):
+        strange = next((one for one in ids if not 0 <= one < size), None)
+        if strange is not None:
+            raise ValueError(
+                f"token {strange} (row {row}) is none of this tokenizer's {size}; are these the ids of another "
+                "model's tokenizer?"
+            )

@@ -88,6 +88,9 @@ class TransformerEngine:
         The model does not start with a text transformer.
     """
 
+    # The class of sentence-transformers that reads the folder.
+    loader: str = "SentenceTransformer"
+
     def __init__(self, folder: Path, device: str | None) -> None:
         library = require("sentence_transformers", "torch")
         from transformers.utils import logging
@@ -95,7 +98,7 @@ class TransformerEngine:
         shown = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()
         try:
-            self.model = library.SentenceTransformer(
+            self.model = getattr(library, self.loader)(
                 str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
             )
         finally:
