@@ -96,7 +96,7 @@ def test_limits(asked, served):
 def test_rerank_by_vectors_and_by_words(asked, client, served, words_only):
     documents = ["a recipe with eggs", {"text": "the Panthers defense in the Super Bowl"}, "the plague in Europe"]
     found = post(client, "/v1/rerank", query="football defense", documents=documents, top_n=2, return_documents=True)
-    assert [one["index"] for one in found["results"]][0] == 1
+    assert found["results"][0]["index"] == 1
     assert len(found["results"]) == 2
     assert found["results"][0]["document"] == documents[1]
     texts = [one if isinstance(one, str) else one["text"] for one in documents]

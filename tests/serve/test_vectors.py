@@ -24,7 +24,7 @@ def test_vectors_are_those_that_the_index_compares(text, nested, dim, corpus):
     assert (space.nested, space.dim) == (nested, dim)
     cosines = space.encode(texts[:50], "query") @ space.encode(texts, "document").T
     dense = next((one for one in members(made) if "lsa" in str(one)), made)
-    found, scores = dense.search(texts[:50], 1)
+    _, scores = dense.search(texts[:50], 1)
     np.testing.assert_allclose(cosines.max(axis=1), scores[:, 0], atol=2e-2 if "int8" in text else 1e-5)
 
 

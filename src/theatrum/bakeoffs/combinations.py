@@ -74,7 +74,7 @@ def combination_notes(questions: QuestionSet, ids: Sequence[str], field: Sequenc
 def _verdict(dim: int, pipelines: Sequence[str], n: int, asked: AnswerCombinations) -> str:
     others = f" and {len(pipelines) - 1} more" if len(pipelines) > 1 else ""
     ceiling, last = DEFAULT_CURVE.predict(dim), DEFAULT_CURVE.dims[-1]
-    published = np.polynomial.polynomial.polyval(dim, PUBLISHED_CUBIC)
+    published = float(np.polynomial.polynomial.polyval(dim, PUBLISHED_CUBIC))
     source = (
         "measured"
         if dim <= last
@@ -98,7 +98,10 @@ def _advice(beyond: bool) -> str:
         "where the answers did not overlap (claim 006)."
     )
     if beyond:
-        return f"{inside} Beyond it, the paper's training did not fit even vectors that need no text: take more dimensions, or {remedies}."
+        return (
+            f"{inside} Beyond it, the paper's training did not fit even vectors that need no text: take more "
+            f"dimensions, or {remedies}."
+        )
     return f"{inside} Hold the dense pipelines against BM25 in the table; if they lose, {remedies}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
@@ -19,6 +20,8 @@ def run_serve(
     winner: Path, compare: Sequence[Path], host: str, port: int, keys: Path | None, limits: dict[str, int | bool]
 ) -> None:
     """Open, listen, answer, and stop well."""
+    # Before anything loads OpenMP: its threads would spin between requests, and take the cores from the others.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for module in ("fastapi", "uvicorn", "prometheus_client"):
         require(module, "serve")
     import uvicorn
