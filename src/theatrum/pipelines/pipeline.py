@@ -209,7 +209,8 @@ class _Builder:
         kinds = ["none"]
         for call, entry in zip(chain.calls, entries, strict=True):
             place = _ORDER.get(entry.kind, -1)
-            if place < _ORDER.get(kinds[-1], 0) or (entry.kind in kinds and entry.kind != "refiner"):
+            again = entry.kind in kinds and entry.kind != "refiner"
+            if place < _ORDER.get(kinds[-1], 0) or again or (place == 0 and len(kinds) > 1):
                 raise self.error(call, f"{call.name!r} ({entry.kind}) is out of order: {order}")
             if not tokens and entry.kind in ("token reducer", "reranker"):
                 raise self.error(

@@ -172,6 +172,7 @@ def packed(X: Vectors) -> str:
 
     Examples
     --------
+    >>> import numpy as np
     >>> packed(np.array([1.0, -2.0], dtype=np.float32))
     'AACAPwAAAMA='
     """
