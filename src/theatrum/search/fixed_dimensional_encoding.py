@@ -270,8 +270,8 @@ class FixedDimensionalEncoding:
 
         Returns
         -------
-        ndarray of float32, shape (n, output_dim_)
-            One row a query.
+        ndarray of float32, shape (n, D)
+            One row a query, ``output_dim_`` wide.
         """
         return self._encode(queries, "queries", mean=False)
 
@@ -285,8 +285,8 @@ class FixedDimensionalEncoding:
 
         Returns
         -------
-        ndarray of float32, shape (n, output_dim_)
-            One row a document.
+        ndarray of float32, shape (n, D)
+            One row a document, ``output_dim_`` wide.
         """
         return self._encode(docs, "docs", mean=True)
 
