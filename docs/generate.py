@@ -24,6 +24,7 @@ ROOMS = {
     "data": "Data: known data sets and users' files",
     "claims": "Claims: measuring a paper's statement again",
     "bakeoffs": "Bake-off: the main job",
+    "serve": "Serve: a pipeline over HTTP",
     "interop": "Interop: other libraries",
 }
 GROUND = {

@@ -203,24 +203,21 @@ class _Builder:
             raise self.error(call, str(error)) from None
 
     def check_order(self, chain: Chain, entries: Sequence[registry.Part]) -> None:
+        """Refuse stages out of order, and stages that cannot take what comes before them."""
         tokens = entries[0].kind == "token encoder"
         order = "token encoder | token reducer | refiner ... | quantizer | index | reranker"
         order = order if tokens else "encoder | refiner ... | quantizer | index"
-        kinds = ["none"]
+        rank = -1
         for call, entry in zip(chain.calls, entries, strict=True):
             place = _ORDER.get(entry.kind, -1)
-            again = entry.kind in kinds and entry.kind != "refiner"
-            if place < _ORDER.get(kinds[-1], 0) or again or (place == 0 and len(kinds) > 1):
-                raise self.error(call, f"{call.name!r} ({entry.kind}) is out of order: {order}")
+            said = f"{call.name!r} ({entry.kind})"
+            if place < rank or (place == rank and entry.kind != "refiner"):
+                raise self.error(call, f"{said} is out of order: {order}")
             if not tokens and entry.kind in ("token reducer", "reranker"):
-                raise self.error(
-                    call, f"{call.name!r} ({entry.kind}) takes token vectors, {chain.calls[0].name!r} makes one a text"
-                )
-            if tokens and entry.kind in ("refiner", "quantizer", "index") and "token reducer" not in kinds:
-                raise self.error(
-                    call, f"{call.name!r} ({entry.kind}) takes one vector a text; put a token reducer before it: fde"
-                )
-            kinds.append(entry.kind)
+                raise self.error(call, f"{said} takes token vectors, {chain.calls[0].name!r} makes one vector a text")
+            if tokens and rank == 0 and entry.kind in ("refiner", "quantizer", "index"):
+                raise self.error(call, f"{said} takes one vector a text; put a token reducer before it, such as fde")
+            rank = place
 
     def connect(self, chain: Chain, entries: Sequence[registry.Part]) -> Retriever:
         stages: dict[str, list[Any]] = {kind: [] for kind in _ORDER}
