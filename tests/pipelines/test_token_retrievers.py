@@ -163,7 +163,7 @@ def test_reduced_encoders_keep_the_encoder_contract(encoders):
 @pytest.mark.parametrize(
     ("text", "column", "reason"),
     [
-        ("minilm_tokens | int8", 16, "'int8' .quantizer. takes one vector a text; put a token reducer before it: fde"),
+        ("minilm_tokens | int8", 16, "'int8' .quantizer. takes one vector a text; put a token reducer before it, such as fde"),
         ("minilm_tokens | pca(3) | fde", 16, "takes one vector a text"),
         ("minilm_tokens | flat | maxsim", 16, "takes one vector a text"),
         ("minilm_tokens | maxsim | fde", 25, "out of order: token encoder"),
@@ -171,8 +171,8 @@ def test_reduced_encoders_keep_the_encoder_contract(encoders):
         ("minilm_tokens | fde | fde", 22, "out of order"),
         ("minilm_tokens | fde | maxsim | maxsim", 31, "out of order"),
         ("minilm_tokens | minilm", 16, "out of order"),
-        ("minilm | fde", 9, "'fde' .token reducer. takes token vectors, 'minilm' makes one a text"),
-        ("minilm | flat | maxsim", 16, "'maxsim' .reranker. takes token vectors, 'minilm' makes one a text"),
+        ("minilm | fde", 9, "'fde' .token reducer. takes token vectors, 'minilm' makes one vector a text"),
+        ("minilm | flat | maxsim", 16, "'maxsim' .reranker. takes token vectors, 'minilm' makes one vector a text"),
         ("bm25 | maxsim", 7, "makes rankings"),
         ("fde | flat", 0, "starts with an encoder or a retriever; 'fde' is a token reducer"),
         ("maxsim", 0, "'maxsim' is a reranker"),
