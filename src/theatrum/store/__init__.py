@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from theatrum.store.lance_table import StoreError
 from theatrum.store.vector_reader import Block, VectorFile, open_vectors, read_vectors
-from theatrum.store.vector_store import Encoded, StoreError, VectorStore, content_key
+from theatrum.store.vector_store import Encoded, VectorStore, content_key
 from theatrum.store.vector_writer import write_blocks, write_vectors
 
 __all__ = [

@@ -8,33 +8,29 @@ transformer's vectors differ in the last bits with the company that a text keeps
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import time
-import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from theatrum.contracts import Encoder, Role, TruncationWarning, Vectors
+from theatrum.contracts import Encoder, Role, Vectors
+from theatrum.store.block_encoding import EncodedBlock, Engine, LocalEngine
+from theatrum.store.lance_table import ROW_ID, LanceTable, is_remote
 
 BLOCK = 256  # texts encoded together; part of what makes vectors repeatable, so not an option
 _COMMIT_ROWS = 4096  # commit after so many rows ...
 _COMMIT_SECONDS = 5.0  # ... or so many seconds of encoding: what a kill can cost
 _SMALL_FRAGMENTS = 64  # compact a table in more pieces than this: each piece is a file to open
+_KEEP = timedelta(days=7)  # how long compaction leaves old versions to those who read them
 _STAMP = b"theatrum.fingerprint"
 _UNREAD = -1  # row id of a row that this run committed itself and has not needed to read back
-
-
-class StoreError(OSError):
-    """The store cannot be written (full disk, no permission); what was committed before stays readable."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,9 @@ class VectorStore:
     Parameters
     ----------
     path : str or Path
-        The folder; made when it is not there.
+        The folder, made when it is not there; or the URI of one on object storage, such as ``s3://bucket/vectors``.
+    engine : Engine, optional
+        What encodes; this process by default, `theatrum.store.ray_engine.RayEngine` for a cluster.
 
     Examples
     --------
@@ -95,8 +93,9 @@ class VectorStore:
     (3, 0, True)
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, engine: Engine | None = None) -> None:
+        self.path = str(path) if is_remote(path) else Path(path)
+        self.engine: Engine = engine or LocalEngine()
 
     def encode(
         self,
@@ -151,12 +150,24 @@ class VectorStore:
         Encoded
             Of one block, in the order given. Its vectors are already safe on disk when it was encoded now.
         """
-        table = _EncoderTable(self.path, encoder, role)
+        table = _EncoderTable(self.path, encoder)
         rows = iter(texts)
+        planned: deque[tuple[list[str], list[str]]] = deque()  # keys of a block, and those of them to be encoded
+
+        def missing() -> Iterator[list[str]]:
+            while block := list(islice(rows, BLOCK)):
+                keys = [content_key(text, role) for text in block]
+                new = table.claim(dict(zip(keys, block, strict=True)))
+                planned.append((keys, list(new)))
+                yield list(new.values())
+
         # Blocks wait in `pending` until their commit, so that a consumer never sees a vector that a crash could undo.
         pending: list[Encoded] = []
-        while block := list(islice(rows, BLOCK)):
-            pending.append(table.block(block))
+        for made in self.engine.encode(encoder, missing(), role):
+            keys, new = planned.popleft()
+            table.take_in(new, made)
+            vectors, tokens = table.look_up(keys)
+            pending.append(Encoded(vectors, tokens, _cut(encoder, tokens), len(new), made.seconds))
             if table.due():
                 table.commit()
                 yield from pending
@@ -175,95 +186,72 @@ def _cut(encoder: Encoder, tokens: NDArray[np.int32]) -> NDArray[np.bool_]:
 class _EncoderTable:
     """The table of one encoder: what is in it, and what waits to be committed."""
 
-    def __init__(self, path: Path, encoder: Encoder, role: Role) -> None:
-        import lancedb
+    def __init__(self, path: str | Path, encoder: Encoder) -> None:
         import pyarrow as pa
 
-        self.path, self.encoder, self.role = path, encoder, role
-        self.fingerprint = encoder.fingerprint()
-        self.name = f"vectors-{self.fingerprint[:24]}"
+        self.dim, self.fingerprint = encoder.dim, encoder.fingerprint()
+        self.table = LanceTable(path, f"vectors-{self.fingerprint[:24]}")
         stamp = {_STAMP: self.fingerprint.encode()}
         vector = pa.field("vector", pa.list_(pa.float32(), encoder.dim), metadata=stamp)
         self.schema = pa.schema([pa.field("key", pa.string()), vector, pa.field("tokens", pa.int32())], metadata=stamp)
-        with _writing(path):
-            path.mkdir(parents=True, exist_ok=True)
-            with self.lock():
-                self.table = self.open_or_create(lancedb.connect(path))
+        with self.table.writing():
+            if self.table.exists():
+                self.table.open()
+            else:
+                self.table.create(self.schema)
         self.check_stamp()
         self.version = -1
         self.rows: dict[str, int] = {}
+        self.claimed: set[str] = set()
         self.fresh: dict[str, tuple[NDArray[np.float32], int]] = {}
         self.last_commit = time.monotonic()
-        self.started = time.time()
         self.written = False
         self.refresh()
-
-    def open_or_create(self, database: Any) -> Any:
-        if (self.path / f"{self.name}.lance").is_dir():
-            return database.open_table(self.name)
-        return database.create_table(self.name, schema=self.schema)
-
-    def lock(self) -> Any:
-        """One writer at a time, across processes; the system releases it when a process dies."""
-        from filelock import FileLock
-
-        return FileLock(self.path / f"{self.name}.lock")
 
     def check_stamp(self) -> None:
         found = (self.table.schema.field("vector").metadata or {}).get(_STAMP, b"").decode()
         if found != self.fingerprint:
             raise ValueError(
-                f"{self.path / self.name} holds vectors of another encoder (fingerprint {found or 'missing'}, expected "
-                f"{self.fingerprint}); vectors of two encoders cannot be mixed: remove that table or use another store"
+                f"{self.table.folder}/{self.table.name} holds vectors of another encoder (fingerprint "
+                f"{found or 'missing'}, expected {self.fingerprint}); vectors of two encoders cannot be mixed: remove "
+                "that table or use another store"
             )
 
     def refresh(self) -> None:
         """Learn which keys are there, by row id; other runs may have added some."""
-        self.table.checkout_latest()
-        if self.table.version == self.version:
-            return
-        self.read_keys()
+        self.table.refresh()
+        if self.table.version != self.version:
+            self.read_keys()
 
     def read_keys(self) -> None:
-        found = self.table.search().select(["key"]).with_row_id(True).limit(max(self.table.count_rows(), 1)).to_arrow()
-        self.rows = dict(zip(found["key"].to_pylist(), found["_rowid"].to_pylist(), strict=True))
+        found = self.table.rows(["key"])
+        self.rows = dict(zip(found["key"].to_pylist(), found[ROW_ID].to_pylist(), strict=True))
         self.version = self.table.version
 
-    def block(self, texts: list[str]) -> Encoded:
-        """Vectors of one block: read what is there, encode the rest."""
-        keys = [content_key(text, self.role) for text in texts]
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if not self.has(key)}
-        seconds = 0.0
-        if missing:
-            start = time.perf_counter()
-            new = list(missing.values())
-            with warnings.catch_warnings():
-                # Cut texts are counted below for the whole run; a warning for every block would say less.
-                warnings.simplefilter("ignore", TruncationWarning)
-                made = self.encoder.encode(new, role=self.role)
-            seconds = time.perf_counter() - start
-            counter = getattr(self.encoder, "token_counts", None)
-            counts = counter(new) if counter else np.full(len(new), -1)
-            self.fresh.update(
-                (key, (vector, int(count))) for key, vector, count in zip(missing, made, counts, strict=True)
-            )
-        found = self.read([key for key in set(keys) if key not in self.fresh])
-        found.update({key: self.fresh[key] for key in keys if key in self.fresh})
-        vectors = np.stack([found[key][0] for key in keys])
-        tokens = np.array([found[key][1] for key in keys], dtype=np.int32)
-        return Encoded(vectors, tokens, _cut(self.encoder, tokens), len(missing), seconds)
+    def claim(self, texts: dict[str, str]) -> dict[str, str]:
+        """Which of some texts, by key, nobody has encoded or been asked to encode; they are to be encoded now."""
+        new = {key: text for key, text in texts.items() if key not in self.rows and key not in self.claimed}
+        self.claimed.update(new)
+        return new
 
-    def has(self, key: str) -> bool:
-        return key in self.fresh or key in self.rows
+    def take_in(self, keys: list[str], made: EncodedBlock) -> None:
+        """Keep what was encoded until the next commit."""
+        self.fresh.update(
+            (key, (vector, int(count))) for key, vector, count in zip(keys, made.vectors, made.tokens, strict=True)
+        )
+
+    def look_up(self, keys: list[str]) -> tuple[Vectors, NDArray[np.int32]]:
+        found = self.read([key for key in dict.fromkeys(keys) if key not in self.fresh])
+        found.update({key: self.fresh[key] for key in keys if key in self.fresh})
+        return np.stack([found[key][0] for key in keys]), np.array([found[key][1] for key in keys], dtype=np.int32)
 
     def read(self, keys: list[str]) -> dict[str, tuple[NDArray[np.float32], int]]:
         if not keys:
             return {}
         if any(self.rows[key] == _UNREAD for key in keys):
             self.read_keys()
-        found = self.table.take_row_ids([self.rows[key] for key in keys]).to_arrow()
-        vectors = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        vectors = vectors.reshape(-1, self.encoder.dim)
+        found = self.table.take([self.rows[key] for key in keys], ["key", "vector", "tokens"])
+        vectors = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, self.dim)
         tokens = found["tokens"].to_numpy()
         return {
             key: (vector, int(count))
@@ -280,7 +268,7 @@ class _EncoderTable:
         if self.fresh:
             import pyarrow as pa
 
-            with _writing(self.path), self.lock():
+            with self.table.writing():
                 self.refresh()
                 new = {key: value for key, value in self.fresh.items() if key not in self.rows}
                 if new:
@@ -288,7 +276,7 @@ class _EncoderTable:
                     batch = pa.table(
                         {
                             "key": list(new),
-                            "vector": pa.FixedSizeListArray.from_arrays(pa.array(flat), self.encoder.dim),
+                            "vector": pa.FixedSizeListArray.from_arrays(pa.array(flat), self.dim),
                             "tokens": pa.array([count for _, count in new.values()], pa.int32()),
                         },
                         schema=self.schema,
@@ -297,39 +285,12 @@ class _EncoderTable:
                     self.written = True
                     self.rows.update(dict.fromkeys(new, _UNREAD))
                     self.version = self.table.version
+            self.claimed.difference_update(self.fresh)
             self.fresh.clear()
         self.last_commit = time.monotonic()
 
     def finish(self) -> None:
-        """Compact a table of many small commits, and make sure that the bytes are on the disk (Lance does not)."""
-        if not self.written:
-            return
-        with _writing(self.path), self.lock():
-            if self.table.stats()["fragment_stats"]["num_small_fragments"] > _SMALL_FRAGMENTS:
-                self.table.optimize()
-            root = self.path / f"{self.name}.lance"
-            for entry in [*root.rglob("*"), root]:
-                if entry.stat().st_mtime >= self.started - 1:
-                    handle = os.open(entry, os.O_RDONLY)
-                    try:
-                        os.fsync(handle)
-                    finally:
-                        os.close(handle)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn what the storage layer says about a disk that cannot be written into one clear error."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        if isinstance(error, StoreError):
-            raise
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or any(
-            sign in str(error) for sign in ("No space left", "os error 28", "os error 27", "File too large", "quota")
-        )
-        reason = "the disk is full" if full else f"it cannot be written ({error})"
-        raise StoreError(
-            errno.ENOSPC if full else errno.EIO,
-            f"store {path}: {reason}; what was committed before is safe, and the next run goes on from there",
-        ) from error
+        """Compact a table of many small commits."""
+        if self.written and self.table.pieces > _SMALL_FRAGMENTS:
+            with self.table.writing():
+                self.table.compact(_KEEP)
