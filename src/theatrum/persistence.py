@@ -97,6 +97,14 @@ def fresh_file(path: str | Path) -> Iterator[Path]:
         staging.unlink(missing_ok=True)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file that never changes a second path; copied where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def check_replaceable(target: Path) -> None:
     """Refuse to write over a file, or over a folder that this library did not write."""
     if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / CONFIG).is_file())):

@@ -163,7 +163,11 @@ def test_reduced_encoders_keep_the_encoder_contract(encoders):
 @pytest.mark.parametrize(
     ("text", "column", "reason"),
     [
-        ("minilm_tokens | int8", 16, "'int8' .quantizer. takes one vector a text; put a token reducer before it, such as fde"),
+        (
+            "minilm_tokens | int8",
+            16,
+            "'int8' .quantizer. takes one vector a text; put a token reducer before it, such as fde",
+        ),
         ("minilm_tokens | pca(3) | fde", 16, "takes one vector a text"),
         ("minilm_tokens | flat | maxsim", 16, "takes one vector a text"),
         ("minilm_tokens | maxsim | fde", 25, "out of order: token encoder"),

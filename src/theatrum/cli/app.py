@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from theatrum.cli.store import store_app
+
 app = typer.Typer(
     name="theatrum",
     help="The atlas of embeddings: find out which embedding pays on your own data.",
@@ -23,6 +25,7 @@ atlas_app = typer.Typer(
     help="The 119 methods of the atlas, and which of them work.", invoke_without_command=True, rich_markup_mode=None
 )
 app.add_typer(atlas_app, name="atlas")
+app.add_typer(store_app, name="store")
 
 Source = Annotated[
     str,

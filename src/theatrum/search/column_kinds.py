@@ -109,7 +109,7 @@ def _label(value: Any) -> str | bool:
     return str(value)
 
 
-class _Measured(Column):
+class MeasuredColumn(Column):
     """Numbers, or dates as numbers."""
 
     def __init__(self, kind: str, values: Sequence[Any]) -> None:
@@ -128,13 +128,13 @@ class _Measured(Column):
         self.numbers = np.zeros(len(read), dtype=np.float64 if fractions else np.int64)
         self.numbers[self.there] = [value for value in read if value is not None]
 
-    def join(self, other: _Measured) -> None:
+    def join(self, other: MeasuredColumn) -> None:
         self.dates &= other.dates
         self.numbers = np.concatenate([self.numbers, other.numbers])
         self.there = np.concatenate([self.there, other.there])
 
-    def missing(self, n: int) -> _Measured:
-        return _Measured(self.kind, [None] * n)
+    def missing(self, n: int) -> MeasuredColumn:
+        return MeasuredColumn(self.kind, [None] * n)
 
     def values(self) -> list[Any]:
         pairs = zip(self.numbers.tolist(), self.there.tolist(), strict=True)
@@ -156,7 +156,7 @@ class _Measured(Column):
         return self.there.copy()
 
 
-class _Coded(Column):
+class CodedColumn(Column):
     """Labels as codes; -1 is missing."""
 
     kind = "label"
@@ -170,11 +170,11 @@ class _Coded(Column):
                 raise RowError(row, f"{label!r} stands among values such as {first!r}")
         self.codes = _codes(read, self.vocabulary)
 
-    def join(self, other: _Coded) -> None:
+    def join(self, other: CodedColumn) -> None:
         self.codes = np.concatenate([self.codes, _recoded(other.codes, other.vocabulary, self.vocabulary)])
 
-    def missing(self, n: int) -> _Coded:
-        return _Coded([None] * n)
+    def missing(self, n: int) -> CodedColumn:
+        return CodedColumn([None] * n)
 
     def values(self) -> list[Any]:
         labels = [*self.vocabulary, None]
@@ -207,7 +207,7 @@ class _Coded(Column):
         return self.codes >= 0
 
 
-class _Listed(Column):
+class ListedColumn(Column):
     """Lists of labels or numbers, one after another: row i has ``codes[starts[i]:starts[i + 1]]``."""
 
     kind = "list"
@@ -219,13 +219,13 @@ class _Listed(Column):
         self.starts = np.cumsum([0, *(len(value or ()) for value in read)], dtype=np.int64)
         self.there = np.array([value is not None for value in read], dtype=bool)
 
-    def join(self, other: _Listed) -> None:
+    def join(self, other: ListedColumn) -> None:
         self.codes = np.concatenate([self.codes, _recoded(other.codes, other.vocabulary, self.vocabulary)])
         self.starts = np.concatenate([self.starts, self.starts[-1] + other.starts[1:]])
         self.there = np.concatenate([self.there, other.there])
 
-    def missing(self, n: int) -> _Listed:
-        return _Listed([None] * n)
+    def missing(self, n: int) -> ListedColumn:
+        return ListedColumn([None] * n)
 
     def values(self) -> list[Any]:
         labels, codes, starts = list(self.vocabulary), self.codes.tolist(), self.starts.tolist()
@@ -255,17 +255,17 @@ class _Listed(Column):
         return self.there.copy()
 
 
-class _Unknown(Column):
+class UnknownColumn(Column):
     """Nothing but missing values so far; the first value decides the kind."""
 
     def __init__(self, n: int) -> None:
         self.n = n
 
-    def join(self, other: _Unknown) -> None:
+    def join(self, other: UnknownColumn) -> None:
         self.n += other.n
 
-    def missing(self, n: int) -> _Unknown:
-        return _Unknown(n)
+    def missing(self, n: int) -> UnknownColumn:
+        return UnknownColumn(n)
 
     def values(self) -> list[Any]:
         return [None] * self.n
@@ -325,14 +325,14 @@ def column_of(values: Sequence[Any]) -> Column:
     """Make the column that the first value there asks for."""
     first = next((value for value in values if value is not None), None)
     if first is None:
-        return _Unknown(len(values))
+        return UnknownColumn(len(values))
     if isinstance(first, (list, tuple, set, frozenset, np.ndarray)):
-        return _Listed(values)
+        return ListedColumn(values)
     if isinstance(first, (str, bool, np.bool_)):
-        return _Coded(values)
-    return _Measured("date" if isinstance(first, (dt.date, np.datetime64)) else "number", values)
+        return CodedColumn(values)
+    return MeasuredColumn("date" if isinstance(first, (dt.date, np.datetime64)) else "number", values)
 
 
 def is_flag(column: Column) -> bool:
     """Whether a column holds true and false."""
-    return isinstance(column, _Coded) and isinstance(next(iter(column.vocabulary), None), bool)
+    return isinstance(column, CodedColumn) and isinstance(next(iter(column.vocabulary), None), bool)

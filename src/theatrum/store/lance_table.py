@@ -10,11 +10,14 @@ from __future__ import annotations
 import errno
 import os
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ROW_ID = "_rowid"  # Lance's own address of a row; it never names another row, and changes when a table is compacted
 _SIGNS_OF_A_FULL_DISK = ("No space left", "os error 28", "os error 27", "File too large", "quota")
@@ -133,11 +136,11 @@ class LanceTable:
         """Versions that can still be looked at, newest first."""
         return sorted((int(entry["version"]) for entry in self._table.list_versions()), reverse=True)
 
-    def rows(self, columns: Sequence[str], where: str | None = None) -> Any:
-        """Columns of all rows, or of those that an SQL condition chooses, with their row ids: an Arrow table."""
-        query = self._table.search().select(list(columns)).with_row_id(True)
-        query = query if where is None else query.where(where)
-        return query.limit(max(len(self), 1)).to_arrow()
+    def rows(self, columns: Sequence[str]) -> Any:
+        """Columns of all rows, with their row ids: an Arrow table."""
+        with self._reading():
+            query = self._table.search().select(list(columns)).with_row_id(True)
+            return query.limit(max(len(self), 1)).to_arrow()
 
     def batches(self, columns: Sequence[str], size: int) -> Iterator[Any]:
         """Columns of all rows and their row ids, in pieces of at most so many rows."""
@@ -146,8 +149,21 @@ class LanceTable:
             yield self.take(ids[start : start + size].tolist(), columns)
 
     def take(self, row_ids: Sequence[int], columns: Sequence[str]) -> Any:
-        """Columns of rows by row id, in the order asked for: an Arrow table."""
-        return self._table.take_row_ids(list(row_ids)).select(list(columns)).to_arrow()
+        """Columns of rows by row id, in the order asked for and as often: an Arrow table."""
+        distinct, places = np.unique(np.asarray(row_ids, dtype=np.uint64), return_inverse=True)
+        with self._reading():
+            found = self._table.take_row_ids(distinct.tolist()).select(list(columns)).to_arrow()
+        return found if np.array_equal(places, np.arange(len(distinct))) else found.take(places)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ValueError(
+                f"{self.folder}: table {self.name!r} cannot be read: {error}; if its files are damaged, 'theatrum store "
+                "check' tells which rows are lost"
+            ) from error
 
     # Writing.
 
@@ -195,17 +211,23 @@ class LanceTable:
         """Give the table further columns, without values so far."""
         self._table.add_columns(fields)
 
+    def widen(self, column: str, kind: Any) -> None:
+        """Give the values of a column another type that can hold them all."""
+        self._table.alter_columns({"path": column, "data_type": kind})
+
     def compact(self, keep: timedelta = _FOREVER, *, orphans: bool = False) -> None:
         """Put small files together and really remove deleted rows.
 
         Parameters
         ----------
         keep : timedelta
-            Versions older than this are forgotten, and their files removed.
+            Versions older than this are forgotten, and their files removed; who still reads them gets errors.
         orphans : bool, default=False
             Remove what killed writers left, too; only right while nobody writes, which `writing` sees to.
         """
-        self._table.optimize(cleanup_older_than=keep, delete_unverified=orphans)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "optimize")  # what it warns of is said above
+            self._table.optimize(cleanup_older_than=keep, delete_unverified=orphans)
 
     def restore(self, version: int) -> None:
         """Make a version the newest again, as a new commit."""
