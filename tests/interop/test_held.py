@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from theatrum.interop import held as module
 from theatrum.interop.held import held
 from theatrum.search import FlatIndex
+from theatrum.search import index_contents as module
 from theatrum.text.bm25 import BM25
 
 
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf"])
 @pytest.mark.parametrize("quantizer", ["none", "int8", "pq", "opq", "binary"])
 def test_rows_are_those_that_can_be_found(filled, queries, kind, quantizer, monkeypatch):
-    monkeypatch.setattr(module, "ROWS", 100)  # several blocks
+    monkeypatch.setattr(module, "_BLOCK", 100)  # several blocks
     index = filled(kind, "ip", quantizer, deleted=True)
     rows = held(index)
     X = np.vstack(list(rows.vectors()))
@@ -30,7 +30,7 @@ def test_rows_are_those_that_can_be_found(filled, queries, kind, quantizer, monk
 
 
 def test_the_finer_copy_is_what_counts(monkeypatch):
-    monkeypatch.setattr(module, "ROWS", 20)
+    monkeypatch.setattr(module, "_BLOCK", 20)
     X = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
     index = FlatIndex(metric="ip", rescore="float32").fit(X)
     index.add([str(row) for row in range(50)], X)

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 import usearch.index
 
-from theatrum.interop import held as held_module
 from theatrum.interop import to_faiss, to_hnswlib, to_table, to_usearch
-from theatrum.search import FlatIndex
+from theatrum.interop.held import held
+from theatrum.search import FlatIndex, index_contents
 from theatrum.store import read_vectors
 
 K = 5
@@ -44,7 +44,7 @@ def test_faiss_keeps_the_codes_and_finds_the_same(filled, queries, tmp_path, kin
     if kind == "hnsw" and quantizer in ("pq", "opq") and metric != "l2":
         # FAISS has this graph for L2 alone; it says so, and ranks what the codes stand for by L2.
         assert written.metric == "L2"
-        X = np.vstack(list(held_module.held(index).vectors()))
+        X = np.vstack(list(held(index).vectors()))
         exact = np.sort(((queries[:, None] - X[None]) ** 2).sum(axis=2), axis=1)[:, :K]
         assert np.allclose(values, exact, atol=2e-4)
         return
@@ -63,7 +63,7 @@ def test_faiss_binary_is_asked_with_packed_signs(filled, queries, tmp_path, kind
     theirs = faiss.read_index_binary(str(written.path))
     packed = np.packbits(queries > 0, axis=1, bitorder="little")
     distances, _ = theirs.search(packed, K)
-    X = np.vstack(list(held_module.held(index).vectors()))
+    X = np.vstack(list(held(index).vectors()))
     hamming = ((queries > 0)[:, None] != (X > 0)[None]).sum(axis=2)
     assert written.metric == "Hamming"
     assert np.array_equal(distances, np.sort(hamming, axis=1)[:, :K])
@@ -139,11 +139,11 @@ def test_ids_and_attributes_go_along(filled, tmp_path):
 
 @pytest.mark.parametrize("name", ["v.npy", "v.parquet", "v.lance"])
 def test_tables_hold_what_the_index_holds(filled, tmp_path, name, monkeypatch):
-    monkeypatch.setattr(held_module, "ROWS", 100)
+    monkeypatch.setattr(index_contents, "_BLOCK", 100)
     index = filled(quantizer="int8", deleted=True)
     written = to_table(index, tmp_path / name, attributes=name != "v.npy")
     ids, X, attributes = read_vectors(written.path)
-    rows = held_module.held(index)
+    rows = held(index)
     assert ids == rows.ids
     assert np.array_equal(X, np.vstack(list(rows.vectors())))
     assert attributes == ({} if name == "v.npy" else rows.attributes)

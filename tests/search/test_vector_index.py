@@ -151,6 +151,28 @@ def test_deleted_ids_are_never_found_and_can_come_again(index):
     assert len(built) == N
 
 
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+@pytest.mark.parametrize("index", INDEXES)
+@pytest.mark.parametrize("rescore", [None, "int8", "float32"])
+def test_compacting_gives_space_back_and_changes_no_answer(index, quantizer, rescore):
+    built, _ = made(index, quantizer, rescore=rescore)
+    gone = [name for row, name in enumerate(IDS) if row % 3]
+    built.delete(gone)
+    before, memory = built.search(Q, 10, "number >= 100"), built.memory_bytes
+    built.compact()
+    assert built.memory_bytes < 0.45 * memory
+    assert built.disk_bytes == len(built) * {None: 0, "int8": D, "float32": 4 * D}[rescore]
+    assert built.ids == [name for name in IDS if name not in set(gone)]
+    after = built.search(Q, 10, "number >= 100")
+    shared = [len(set(a) & set(b)) for a, b in zip(before[0].tolist(), after[0].tolist(), strict=True)]
+    assert np.mean(shared) == 10 if index == "flat" and quantizer in ("full", "int8", "binary") else np.mean(shared) > 8
+    built.add(gone[:5], X[[1, 2, 4, 5, 7]], {"number": [1] * 5, "odd": [False] * 5})
+    assert set(gone[:5]) <= set(built.ids)
+    structure = built.contents.structure
+    built.compact()
+    assert built.contents.structure is structure  # nothing to give back, nothing done
+
+
 def test_metrics():
     raw = X * np.linspace(0.5, 2, N, dtype=np.float32)[:, None]
     for metric, scores in {"ip": Q @ raw.T, "l2": -((Q[:, None] - raw[None]) ** 2).sum(-1), "cosine": Q @ X.T}.items():

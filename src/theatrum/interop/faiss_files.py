@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -16,11 +14,11 @@ from theatrum.compress import Int8Quantizer, ProductQuantizer
 from theatrum.contracts import Attributes, Quantizer
 from theatrum.interop.held import held
 from theatrum.interop.index_files import ids_file
-from theatrum.persistence import load_table, save_table
+from theatrum.persistence import load_table
 from theatrum.search import FlatIndex, HNSWIndex, InvertedFileIndex
 from theatrum.search import faiss_engine as engine
 from theatrum.search.faiss_engine import Metric
-from theatrum.search.vector_index import INDEX_FILE, ROWS_FILE, STATE_FILE, VectorIndex
+from theatrum.search.vector_index import VectorIndex
 
 _METRICS: Mapping[bytes, Metric] = MappingProxyType({b"cosine": "cosine", b"ip": "ip", b"l2": "l2"})
 _UNIT = 1e-3  # how far from 1 the length of a unit row may be
@@ -66,7 +64,7 @@ def from_faiss(
 
     Examples
     --------
-    >>> import faiss
+    >>> import faiss, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     theirs = faiss.IndexFlatIP(3)
     ...     theirs.add(np.eye(3, dtype=np.float32))
@@ -83,7 +81,7 @@ def from_faiss(
     check_parameters(index, index.constraints)
     if attributes is not None:
         columns = {str(name): list(values) for name, values in attributes.items()}
-    _fill(index, structure, names, columns, quantizer)
+    index.adopt(structure, names, columns, quantizer)
     _check_vectors(source, index)
     return index
 
@@ -194,28 +192,6 @@ def _scalar(path: Path, trained: Any, dim: int) -> Int8Quantizer:
     quantizer = Int8Quantizer()
     quantizer.low_, quantizer.span_ = trained[:dim].copy(), trained[dim:].copy()
     return quantizer
-
-
-def _fill(
-    index: VectorIndex, structure: Any, names: list[str], columns: dict[str, list[Any]], quantizer: Quantizer | None
-) -> None:
-    """Open the structure as if it had been saved by us: the format of a saved index is the stable way in."""
-    import pyarrow as pa
-
-    for name, values in columns.items():
-        if len(values) != len(names):
-            raise ValueError(f"attributes: {name!r} has {len(values)} values for {len(names)} rows; None says missing")
-    with tempfile.TemporaryDirectory(prefix="theatrum-") as scratch:
-        folder = Path(scratch)
-        engine.write(structure, folder / INDEX_FILE)
-        table = {"id": pa.array(names, pa.string()), "alive": pa.array(np.ones(len(names), dtype=bool))}
-        table |= {f"attribute:{name}": pa.array(values) for name, values in columns.items()}
-        save_table(pa.table(table), folder / ROWS_FILE)
-        state = {"dim": int(structure.d), "binary": False}
-        (folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
-        index.open_state(folder)
-    if quantizer is not None:
-        index.attach(quantizer)
 
 
 def _check_vectors(path: Path, index: VectorIndex) -> None:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from theatrum.extras import require
-from theatrum.interop.held import Held, held
+from theatrum.interop.held import held
 from theatrum.persistence import fresh_file, save_table
 from theatrum.search import HNSWIndex
 from theatrum.search import faiss_engine as engine
+from theatrum.search.index_contents import IndexContents
 from theatrum.store import write_blocks
 
 # Unit rows go over as cosine, so that queries need not be of unit length there. Decoded codes are not of unit length,
@@ -228,7 +229,7 @@ def to_table(index: object, path: str | Path, *, attributes: bool = True) -> Ind
     return IndexFile(target, ids, len(rows.ids), rows.dim, rows.metric)
 
 
-def _asked(rows: Held) -> str:
+def _asked(rows: IndexContents) -> str:
     """The metric under which another library ranks as we do."""
     return "ip" if rows.metric == "cosine" and not rows.exact else rows.metric
 
@@ -237,7 +238,7 @@ def _graph(index: object) -> HNSWIndex:
     return index if isinstance(index, HNSWIndex) else HNSWIndex()
 
 
-def _without_deleted(rows: Held) -> Any:
+def _without_deleted(rows: IndexContents) -> Any:
     """Make the FAISS index again with the rows that are left."""
     lib = engine.faiss()
     if isinstance(rows.structure, lib.IndexBinary):
@@ -256,7 +257,7 @@ def _without_deleted(rows: Held) -> Any:
     return made
 
 
-def _with_rotation(structure: Any, rows: Held) -> Any:
+def _with_rotation(structure: Any, rows: IndexContents) -> Any:
     """Put the rotation of the codes in front, so that the file takes the queries as they are."""
     rotation = getattr(rows.quantizer, "rotation_", None)
     if rotation is None:
@@ -268,7 +269,7 @@ def _with_rotation(structure: Any, rows: Held) -> Any:
     return lib.IndexPreTransform(turn, structure)
 
 
-def _with_ids(rows: Held, path: Path, metric: str) -> IndexFile:
+def _with_ids(rows: IndexContents, path: Path, metric: str) -> IndexFile:
     import pyarrow as pa
 
     columns = {"id": pa.array(rows.ids, pa.string())}

@@ -32,6 +32,13 @@ class AttributeColumns:
         if columns:
             self.append(columns, len(next(iter(columns.values()))))
 
+    @classmethod
+    def of(cls, columns: Mapping[str, Column], n: int) -> AttributeColumns:
+        """Hold columns of n rows that have been made already."""
+        made = cls()
+        made._columns, made._rows = dict(columns), n
+        return made
+
     def __len__(self) -> int:
         return self._rows
 

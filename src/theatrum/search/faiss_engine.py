@@ -159,6 +159,14 @@ def add(index: Any, X: Vectors, quantizer: Quantizer | None) -> None:
         lib.omp_set_num_threads(threads)
 
 
+def emptied(index: Any) -> Any:
+    """Make an index of the same kind that has learnt the same, without vectors."""
+    lib = faiss()
+    empty = (lib.clone_binary_index if isinstance(index, lib.IndexBinary) else lib.clone_index)(index)
+    empty.reset()
+    return empty
+
+
 def search(index: Any, queries: Any, n: int, parameters: Any) -> tuple[Any, Positions]:
     """Search; small work is done by one thread, since waking others (and waiting for theirs) costs more than it."""
     lib = faiss()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -138,9 +138,7 @@ class FilteredIndex(HNSWIndex):
         super().fit(X, quantizer)
         return self
 
-    def add(self, ids: Sequence[str], X: Vectors, attributes: Any = None) -> None:
-        """Add vectors; see `VectorIndex.add`."""
-        super().add(ids, X, attributes)
+    def _structure_changed(self) -> None:
         self.__dict__.pop("_links", None)
         self.__dict__.pop("_unfiltered", None)
 
@@ -155,7 +153,7 @@ class FilteredIndex(HNSWIndex):
 
     def _comparisons(self, ef: int) -> float:
         if ef not in self._unfiltered:
-            n = len(self._names)
+            n = self._rows.total
             rows = np.linspace(0, n - 1, min(_SAMPLE, n)).astype(np.int64)
             queries = engine.stored(self._index, rows, self._quantizer)
             everything = Survivors(np.ones(n, dtype=bool))
@@ -165,7 +163,7 @@ class FilteredIndex(HNSWIndex):
     def _planned(self, Q: Vectors, k: int, survivors: Survivors) -> tuple[Positions, Scores, SearchPlan]:
         if survivors.everything:
             return super()._planned(Q, k, survivors)
-        n, p = len(self._names), len(survivors)
+        n, p = self._rows.total, len(survivors)
         again = self._fine is not None
         kept = min(k * self.oversample if again else k, p)
         ef = max(self.ef, kept)
@@ -191,7 +189,7 @@ class FilteredIndex(HNSWIndex):
             return self.plan, "as asked for"
         if p <= ef * _WALK_COST:
             return "exact", f"comparing with {p} rows is cheaper than any walk"
-        walks = expected_comparisons(self._comparisons(ef), ef, k, p / len(self._names))
+        walks = expected_comparisons(self._comparisons(ef), ef, k, p / self._rows.total)
         costs = {"exact": float(p)} | {way: count * _WALK_COST for way, count in walks.items()}
         way = min(costs, key=lambda one: costs[one])
         said = ", ".join(f"{one} {cost:.0f}" for one, cost in sorted(costs.items(), key=lambda item: item[1]))

@@ -10,15 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from theatrum.checks import Constraint, Options, Range, check_ids, check_parameters, check_vectors
+from theatrum.checks import Constraint, Options, Range, check_parameters, check_vectors
 from theatrum.contracts import Attributes, Ids, Scores, Vectors, Where
-from theatrum.persistence import load_table, save_table
-from theatrum.search.columns import AttributeColumns
-from theatrum.search.search_plan import SurvivorCache
+from theatrum.search.named_rows import NamedRows
 from theatrum.search.token_sets import Offsets, blocks, check_token_sets, end_to_end
 from theatrum.search.token_store import Positions, Precision, TokenStore
 
-ROWS_FILE, STATE_FILE = "rows.arrow", "state.json"
+STATE_FILE = "state.json"
 _DOC_TOKENS, _QUERY_TOKENS = 8192, 1024  # compared at a time: 32 MiB of products
 
 
@@ -111,12 +109,8 @@ class MaxSim:
 
     def _forget(self) -> None:
         self._dim: int | None = None
-        self._names: list[str] = []
-        self._places: dict[str, int] = {}
-        self._alive = np.zeros(0, dtype=bool)
+        self._rows = NamedRows()
         self._tokens = TokenStore(self.store)
-        self._columns = AttributeColumns()
-        self._survivors = SurvivorCache()
 
     def fit(self, docs: Sequence[Any]) -> MaxSim:
         """Become empty and take the width of the first set; without it the first sets added decide.
@@ -155,21 +149,13 @@ class MaxSim:
             An id that is there already, an empty set (with its id), another width, NaN, or other columns.
         """
         check_parameters(self, self.constraints)
-        names = check_ids(ids, len(docs))
-        taken = next((name for name in names if name in self._places), None)
-        if taken is not None:
-            raise ValueError(f"ids: {taken!r} is in the index already; delete it first or use another id")
+        names = self._rows.check(ids, len(docs), attributes)
         checked = check_token_sets(docs, name="docs", dim=self._dim, labels=names)
-        self._columns.read(attributes or {}, len(names))  # what is refused is refused before anything changes
         if not names:
             return
         self._tokens.append(*end_to_end(checked))
-        self._columns.append(attributes or {}, len(names))
+        self._rows.append(names, attributes)
         self._dim = checked[0].shape[1]
-        self._places.update(zip(names, range(len(self._names), len(self._tokens)), strict=True))
-        self._names += names
-        self._alive = np.concatenate([self._alive, np.ones(len(names), dtype=bool)])
-        self._survivors.clear()
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take ids out of all later searches; their space is not given back.
@@ -179,13 +165,7 @@ class MaxSim:
         ValueError
             An id that is not in the index; then nothing is deleted.
         """
-        names = check_ids(ids, len(ids))
-        unknown = next((name for name in names if name not in self._places), None)
-        if unknown is not None:
-            raise ValueError(f"ids: {unknown!r} is not in the index; nothing was deleted")
-        for name in names:
-            self._alive[self._places.pop(name)] = False
-        self._survivors.clear()
+        self._rows.delete(ids)
 
     def search(self, Q: Sequence[Any], k: int, where: Where | None = None) -> tuple[Ids, Scores]:
         """Compare queries with every document.
@@ -207,7 +187,7 @@ class MaxSim:
             Chamfer similarities; ``-inf`` where there are no more.
         """
         ids, scores, queries = self._empty_answer(Q, k)
-        positions = self._survivors.find(where, self._columns, self._alive).rows
+        positions = self._rows.survivors(where).rows
         for chunk in blocks([len(one) for one in queries], _QUERY_TOKENS) if len(positions) else ():
             for row, values in enumerate(self._scores(queries[chunk], positions), start=chunk.start):
                 self._rank(positions, values, ids[row], scores[row])
@@ -242,32 +222,31 @@ class MaxSim:
             )
         for row, query in enumerate(queries):
             names = [name for name in candidates[row] if name]
-            unknown = next((name for name in names if name not in self._places), None)
+            unknown = next((name for name in names if name not in self._rows.places), None)
             if unknown is not None:
                 raise ValueError(f"candidates: {unknown!r} (query {row}) has no tokens here")
-            positions = np.unique(np.array([self._places[name] for name in names], dtype=np.int64))
+            positions = np.unique(np.array([self._rows.places[name] for name in names], dtype=np.int64))
             if len(positions):
                 self._rank(positions, self._scores([query], positions)[0], ids[row], scores[row])
         return ids, scores
 
     def documents(self, ids: Sequence[str]) -> list[Vectors]:
         """Token vectors of documents as they are kept, float32 (t_i, d) each."""
-        return self._tokens.sets(np.array([self._places[name] for name in ids], dtype=np.int64))
+        return self._tokens.sets(np.array([self._rows.places[name] for name in ids], dtype=np.int64))
 
     @property
     def ids(self) -> list[str]:
         """Ids that can be found, in the order of adding."""
-        return list(self._places)
+        return self._rows.ids
 
     @property
     def attributes(self) -> Mapping[str, list[Any]]:
         """Attribute columns of the documents that can be found, in the order of adding."""
-        living = np.flatnonzero(self._alive).tolist()
-        return {name: [values[row] for row in living] for name, values in self._columns.plain().items()}
+        return self._rows.attributes
 
     def __len__(self) -> int:
         """Documents that can be found."""
-        return len(self._places)
+        return len(self._rows)
 
     @property
     def memory_bytes(self) -> int:
@@ -284,7 +263,7 @@ class MaxSim:
     def _rank(self, positions: Positions, values: NDArray[np.float32], ids: Ids, scores: Scores) -> None:
         """Write the best into one row of an answer."""
         order = np.argsort(-values, kind="stable")[: len(ids)]
-        ids[: len(order)] = [self._names[position] for position in positions[order]]
+        ids[: len(order)] = self._rows.labels[positions[order]]
         scores[: len(order)] = values[order]
 
     def _scores(self, queries: Sequence[Vectors], positions: Positions) -> Scores:
@@ -301,12 +280,8 @@ class MaxSim:
 
     def save_state(self, folder: Path) -> None:
         """Write the tokens, and the rows (ids, attributes)."""
-        import pyarrow as pa
-
         self._tokens.save(folder)
-        columns = {"id": pa.array(self._names, pa.string()), "alive": pa.array(self._alive)}
-        columns |= {f"attribute:{name}": pa.array(values) for name, values in self._columns.plain().items()}
-        save_table(pa.table(columns), folder / ROWS_FILE)
+        self._rows.save(folder)
         (folder / STATE_FILE).write_text(json.dumps({"dim": self._dim}) + "\n", encoding="utf-8")
 
     def open_state(self, folder: Path) -> None:
@@ -320,17 +295,9 @@ class MaxSim:
         self._forget()
         try:
             self._dim = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))["dim"]
-            table = load_table(folder / ROWS_FILE)
+            self._rows = NamedRows.open(folder)
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"{folder}: the index is incomplete or damaged: {error}") from None
         self._tokens.open(folder)
-        self._names = table["id"].to_pylist()
-        if len(self._names) != len(self._tokens):
-            raise ValueError(f"{folder} holds {len(self._names)} ids and {len(self._tokens)} sets of tokens")
-        self._alive = table["alive"].to_numpy(zero_copy_only=False).astype(bool)
-        self._places = {name: place for place, name in enumerate(self._names) if self._alive[place]}
-        prefix = "attribute:"
-        attributes = [name for name in table.column_names if name.startswith(prefix)]
-        self._columns.append(
-            {name.removeprefix(prefix): table[name].to_pylist() for name in attributes}, len(self._names)
-        )
+        if self._rows.total != len(self._tokens):
+            raise ValueError(f"{folder} holds {self._rows.total} ids and {len(self._tokens)} sets of tokens")

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-from theatrum.checks import Constraint, Options, Range, check_ids, check_parameters, check_vectors, unit_rows
+from theatrum.checks import Constraint, Options, Range, check_parameters, check_vectors, unit_rows
 from theatrum.compress import Int8Quantizer
 from theatrum.contracts import Attributes, Ids, Quantizer, Scores, Vectors, Where
-from theatrum.persistence import load_arrays, load_table, save_arrays, save_table
+from theatrum.persistence import load_arrays, save_arrays
 from theatrum.search import faiss_engine as engine
-from theatrum.search.columns import AttributeColumns
 from theatrum.search.exact_scan import best_rows
 from theatrum.search.faiss_engine import Metric, Positions
 from theatrum.search.fine_copy import FILE as FINE_FILE
 from theatrum.search.fine_copy import FineCopy, Precision
-from theatrum.search.search_plan import SearchPlan, SurvivorCache, Survivors
+from theatrum.search.index_contents import IndexContents
+from theatrum.search.named_rows import NamedRows
+from theatrum.search.search_plan import SearchPlan, Survivors
 
-INDEX_FILE, ROWS_FILE, STATE_FILE, RANGES_FILE = "index.faiss", "rows.arrow", "state.json", "fine.safetensors"
+INDEX_FILE, STATE_FILE, RANGES_FILE = "index.faiss", "state.json", "fine.safetensors"
 _EXACT_BELOW = 2048  # so few survivors of a filter are compared one by one, whatever the index
 
 
@@ -84,12 +83,8 @@ class VectorIndex:
         self._quantizer = quantizer
         self._index = self._make(engine.turned(rows, quantizer), quantizer)
         self._fine = FineCopy.learn(self.rescore, rows) if self.rescore is not None else None
-        self._names: list[str] = []
-        self.__dict__.pop("_labels", None)
-        self._places: dict[str, int] = {}
-        self._alive = np.zeros(0, dtype=bool)
-        self._attributes = AttributeColumns()
-        self._survivors = SurvivorCache()
+        self._rows = NamedRows()
+        self._structure_changed()
         return self
 
     def attach(self, quantizer: Quantizer) -> None:
@@ -105,39 +100,42 @@ class VectorIndex:
             An id that is there already, another width, NaN, or attribute columns of another length or set.
         """
         rows = self._normalised(check_vectors(X, dim=self._dim, min_rows=0))
-        names = check_ids(ids, len(rows))
-        taken = next((name for name in names if name in self._places), None)
-        if taken is not None:
-            raise ValueError(f"ids: {taken!r} is in the index already; delete it first or use another id")
-        self._attributes.read(attributes or {}, len(rows))  # refused before anything has changed
+        names = self._rows.check(ids, len(rows), attributes)
         if not names:
             return
         engine.add(self._index, rows, self._quantizer)
         if self._fine is not None:
             self._fine.append(rows)
-        start = len(self._names)
-        self._names += names
-        self.__dict__.pop("_labels", None)
-        self._places.update(zip(names, range(start, start + len(names)), strict=True))
-        self._alive = np.concatenate([self._alive, np.ones(len(names), dtype=bool)])
-        self._attributes.append(attributes or {}, len(names))
-        self._survivors.clear()
+        self._rows.append(names, attributes)
+        self._structure_changed()
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Take ids out of all later searches; their space is not given back.
+        """Take ids out of all later searches; `compact` gives their space back.
 
         Raises
         ------
         ValueError
             An id that is not in the index; then nothing is deleted.
         """
-        names = check_ids(ids, len(ids))
-        unknown = next((name for name in names if name not in self._places), None)
-        if unknown is not None:
-            raise ValueError(f"ids: {unknown!r} is not in the index; nothing was deleted")
-        for name in names:
-            self._alive[self._places.pop(name)] = False
-        self._survivors.clear()
+        self._rows.delete(ids)
+
+    def compact(self) -> None:
+        """Give back the space of deleted vectors: what is left is built anew, in the order of adding.
+
+        Vectors that are kept as codes are coded again from what their codes stand for.
+        """
+        contents = self.contents
+        if contents.whole:
+            return
+        rows = self._rows.compacted()
+        self._index = engine.emptied(self._index)
+        fine = FineCopy(self._fine.precision, self._dim, self._fine.quantizer) if self._fine is not None else None
+        for X in contents.vectors():
+            engine.add(self._index, X, self._quantizer)
+            if fine is not None:
+                fine.append(X)
+        self._fine, self._rows = fine, rows
+        self._structure_changed()
 
     @overload
     def search(
@@ -180,18 +178,18 @@ class VectorIndex:
         queries = self._normalised(check_vectors(Q, name="Q", dim=self._dim, min_rows=0))
         ids = np.full((len(queries), k), "", dtype=object)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        survivors = self._survivors.find(where, self._attributes, self._alive)
+        survivors = self._rows.survivors(where)
         wanted = min(k, len(survivors))
         if wanted and len(queries):
             found, values, plan = self._planned(queries, wanted, survivors)
-            ids[:, :wanted], scores[:, :wanted] = self._labels[found], values
+            ids[:, :wanted], scores[:, :wanted] = self._rows.labels[found], values
         else:
-            plan = SearchPlan("exact", 0, len(self._names), "there is nothing to compare", 0.0)
+            plan = SearchPlan("exact", 0, self._rows.total, "there is nothing to compare", 0.0)
         return (ids, scores, plan) if explain else (ids, scores)
 
     def __len__(self) -> int:
         """Vectors that can be found."""
-        return len(self._places)
+        return len(self._rows)
 
     @property
     def memory_bytes(self) -> int:
@@ -201,25 +199,50 @@ class VectorIndex:
     @property
     def disk_bytes(self) -> int:
         """Bytes of the finer copy on disk."""
-        return len(self._names) * self._fine.bytes_per_vector if self._fine is not None else 0
+        return self._rows.total * self._fine.bytes_per_vector if self._fine is not None else 0
 
     @property
     def attributes(self) -> Mapping[str, list[Any]]:
         """Attribute columns of the vectors that can be found, in the order of adding."""
-        living = np.flatnonzero(self._alive)
-        columns = self._attributes.plain()
-        return {name: [values[row] for row in living] for name, values in columns.items()}
+        return self._rows.attributes
 
     @property
     def ids(self) -> list[str]:
         """Ids that can be found, in the order of adding."""
-        return list(self._places)
+        return self._rows.ids
+
+    @property
+    def contents(self) -> IndexContents:
+        """What it holds, for those who hand it over to other libraries.
+
+        Raises
+        ------
+        ValueError
+            Not fitted, or opened from disk and still without its quantizer.
+        """
+        if not hasattr(self, "_index"):
+            raise ValueError(f"{type(self).__name__} is not fitted; there is nothing in it")
+        self._check_attached()
+        return IndexContents(self._rows, self.metric, self._dim, self._index, self._quantizer, self._fine)
+
+    def adopt(
+        self, structure: Any, ids: Sequence[str], attributes: Attributes | None, quantizer: Quantizer | None
+    ) -> None:
+        """Become the index of a FAISS structure, of the kind that this class makes, that was built elsewhere."""
+        rows = NamedRows()
+        rows.append(rows.check(ids, int(structure.ntotal), attributes), attributes)
+        self._dim, self._index, self._quantizer, self._fine = int(structure.d), structure, quantizer, None
+        self._rows = rows
+        self._structure_changed()
+
+    def _structure_changed(self) -> None:
+        """Forget what was learnt of the structure."""
 
     # How a search goes.
 
     def _planned(self, Q: Vectors, k: int, survivors: Survivors) -> tuple[Positions, Scores, SearchPlan]:
         """Choose a way, take it, and say which."""
-        p, n = len(survivors), len(self._names)
+        p, n = len(survivors), self._rows.total
         if survivors.everything:
             return *self._fast(Q, k, None), SearchPlan("index", p, n, "every row may be found")
         if p <= max(_EXACT_BELOW, k * self.oversample):
@@ -237,11 +260,6 @@ class VectorIndex:
         if self._quantizer is None and self._has_codes:
             raise ValueError("this index holds codes and was opened without their quantizer; call attach first")
 
-    @cached_property
-    def _labels(self) -> NDArray[np.object_]:
-        """Ids by position, kept from search to search; the last one, position -1, is no hit."""
-        return np.array([*self._names, ""], dtype=object)
-
     @property
     def _has_codes(self) -> bool:
         lib = engine.faiss()
@@ -252,11 +270,11 @@ class VectorIndex:
         kind = engine.kind_of(self._quantizer)
         # Hamming distances and distances between codes only find candidates; their scores come from the decoded codes.
         rough = kind == "binary" or (kind == "product" and hasattr(self._index, "hnsw"))
-        n = min(k * self.oversample if rough or self._fine is not None else k, len(self._names))
+        n = min(k * self.oversample if rough or self._fine is not None else k, self._rows.total)
         found, values = self._candidates(Q, n, survivors)
         if (found[:, :k] < 0).any() and hasattr(self._index, "hnsw"):
             # A graph under a filter can run dry; the survivors cannot.
-            return self._exact(Q, np.flatnonzero(self._alive) if survivors is None else survivors.rows, k)
+            return self._exact(Q, self._rows.living if survivors is None else survivors.rows, k)
         if rough or self._fine is not None:
             return self._score_again(Q, found, k)
         return _ordered(found, values, k)
@@ -314,12 +332,8 @@ class VectorIndex:
 
     def save_state(self, folder: Path) -> None:
         """Write the FAISS file, the rows (ids, attributes), and the finer copy."""
-        import pyarrow as pa
-
         engine.write(self._index, folder / INDEX_FILE)
-        columns = {"id": pa.array(self._names, pa.string()), "alive": pa.array(self._alive)}
-        columns |= {f"attribute:{name}": pa.array(values) for name, values in self._attributes.plain().items()}
-        save_table(pa.table(columns), folder / ROWS_FILE)
+        self._rows.save(folder)
         state = {"dim": self._dim, "binary": engine.kind_of(self._quantizer) == "binary"}
         (folder / STATE_FILE).write_text(json.dumps(state) + "\n", encoding="utf-8")
         if self._fine is not None:
@@ -338,22 +352,17 @@ class VectorIndex:
         """
         try:
             state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-            table = load_table(folder / ROWS_FILE)
+            rows = NamedRows.open(folder)
         except (OSError, ValueError) as error:
             raise ValueError(f"{folder}: the index is incomplete or damaged: {error}") from None
         self._dim = int(state["dim"])
         self._quantizer = None
-        self._names = table["id"].to_pylist()
-        self._alive = table["alive"].to_numpy(zero_copy_only=False).astype(bool)
-        self._places = {name: place for place, name in enumerate(self._names) if self._alive[place]}
-        prefix = "attribute:"
-        columns = {name: table[name].to_pylist() for name in table.column_names if name.startswith(prefix)}
-        self._attributes = AttributeColumns({name.removeprefix(prefix): values for name, values in columns.items()})
-        self._survivors = SurvivorCache()
+        self._rows = rows
         self._index = engine.read(
-            folder / INDEX_FILE, binary=bool(state["binary"]), dim=self._dim, rows=len(self._names)
+            folder / INDEX_FILE, binary=bool(state["binary"]), dim=self._dim, rows=self._rows.total
         )
         self._fine = self._open_fine(folder) if self.rescore is not None else None
+        self._structure_changed()
 
     def _open_fine(self, folder: Path) -> FineCopy:
         quantizer = None
@@ -364,7 +373,7 @@ class VectorIndex:
         assert self.rescore is not None
         fine = FineCopy(self.rescore, self._dim, quantizer, folder / FINE_FILE)
         there = fine.path.stat().st_size if fine.path.is_file() else -1
-        if there != len(self._names) * fine.bytes_per_vector:
+        if there != self._rows.total * fine.bytes_per_vector:
             raise ValueError(f"{fine.path} is missing or cut short; the index cannot score again without it")
         return fine
 

@@ -161,8 +161,8 @@ class LanceTable:
             yield
         except (RuntimeError, ValueError, OSError) as error:
             raise ValueError(
-                f"{self.folder}: table {self.name!r} cannot be read: {error}; if its files are damaged, 'theatrum store "
-                "check' tells which rows are lost"
+                f"{self.folder}: table {self.name!r} cannot be read: {error}; if files are damaged, "
+                "'theatrum store check' tells what is lost"
             ) from error
 
     # Writing.

@@ -47,10 +47,11 @@ class FaissSelector:
     def search(self, Q: Vectors, k: int, where: Any = None) -> tuple[Ids, Scores]:
         """Search through the selector."""
         index, lib = self.index, engine.faiss()
-        survivors = index._survivors.find(where, index._attributes, index._alive)
+        held = index.contents
+        survivors = held.rows.survivors(where)
         parameters = lib.SearchParametersHNSW(efSearch=index.ef, sel=lib.IDSelectorBitmap(survivors.bits))
-        values, found = index._index.search(unit_rows(Q), k, params=parameters)
-        return index._labels[found], values
+        values, found = held.structure.search(unit_rows(Q), k, params=parameters)
+        return held.rows.labels[found], values
 
 
 def noisy_copies(X: Vectors, n: int, random_state: int) -> Vectors:
@@ -78,7 +79,7 @@ def measured(X: Vectors, Q: Vectors, seed: int, rounds: int) -> dict[tuple[float
     centre = unit_rows(Q.mean(axis=0, keepdims=True))[0]
     values = {f"c{int(c)}".replace("-", "m"): ranked_attribute(X, centre, c, seed) for c in _CORRELATIONS}
     index = FilteredIndex(ef_construction=100).fit(X[:10_000])
-    index.add([str(row) for row in range(len(X))], X, values)
+    index.add([str(row) for row in range(len(X))], X, {name: column.tolist() for name, column in values.items()})
     methods: Mapping[str, Any] = {"auto": index, **{way: ForcedWay(index, way) for way in _WAYS}}
     methods = {**methods, "faiss selector": FaissSelector(index)}
     filters = {f"{name} < {share}": column < share for name, column in values.items() for share in _SHARES}
