@@ -99,6 +99,24 @@ def test_deleted_documents_are_not_found():
     assert built.search(QUERIES[:1], 1)[0].tolist() == [["d0"]]
 
 
+def test_compacting_gives_space_back():
+    built = filled()
+    memory = built.memory_bytes
+    built.delete(IDS[::2])
+    before = built.search(QUERIES, 5, {"year": {"lt": 1980}})
+    built.compact()
+    assert built.memory_bytes < 0.6 * memory
+    after = built.search(QUERIES, 5, {"year": {"lt": 1980}})
+    assert (before[0][:, 0] == after[0][:, 0]).mean() > 0.95
+    built.add(["new"], DOCS[:1], {"year": [1950]})
+    assert built.search(DOCS[:1], 1)[0].tolist() == [["new"]]
+    built.delete(["new", *IDS[1::2]])
+    built.compact()
+    assert len(built) == built.memory_bytes == 0
+    built.add(IDS[:3], DOCS[:3], {"year": [1, 2, 3]})
+    assert built.search(DOCS[:1], 1)[0].tolist() == [["d0"]]
+
+
 def test_adding_nothing_is_nothing():
     for built in (made(), filled()):
         before = len(built)

@@ -13,13 +13,17 @@ ROWS = [
 ]
 
 
-def test_documents_survive_the_disk_with_what_can_be_filtered_by(tmp_path):
+def test_documents_survive_the_disk_with_what_can_be_filtered_by(tmp_path, monkeypatch):
+    monkeypatch.setattr("theatrum.bakeoffs.documents._BATCH", 2)
     write_documents(ROWS, tmp_path)
     table = DocumentTable.open(tmp_path)
     assert len(table) == 3
     assert [one and one.title for one in table.get(["c", "nobody", "a"])] == ["Only a title", None, "Wings"]
+    assert [one.id for one in table.rows([2, 0, 1, 2])] == ["c", "a", "b", "c"]
     assert table.columns == attribute_columns(ROWS) == {"year": [1958, None, 1.5], "tags": [["x"], [], None]}
-    assert read_documents(tmp_path, ["b"])["b"].text == ROWS[1].text
+    found = read_documents(tmp_path, ["b", "a"])
+    assert found["b"].text == ROWS[1].text
+    assert found["a"].attributes == {"year": 1958, "tags": ["x"]}
 
 
 def test_a_pipeline_saved_by_itself_has_no_documents(tmp_path):

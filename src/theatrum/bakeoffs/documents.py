@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from theatrum.data import Document
+from theatrum.persistence import load_table
 
 FILE = "documents.arrow"
 _BATCH = 4096
@@ -89,14 +90,14 @@ def read_documents(folder: Path, ids: Sequence[str]) -> dict[str, Document]:
         The file is damaged.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     path = folder / FILE
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {FILE}; only the winner folder of a bake-off carries its documents")
-    try:
-        with pa.memory_map(str(path)) as source:
-            table = pa.ipc.open_file(source).read_all()
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    rows = np.flatnonzero(np.isin(table["id"].to_numpy(zero_copy_only=False), list(ids)))
-    return {row["id"]: Document(row["id"], row["text"], row["title"]) for row in table.take(rows).to_pylist()}
+    table = load_table(path)
+    rows = np.flatnonzero(pc.is_in(table["id"], value_set=pa.array(list(ids), pa.string())).to_numpy())
+    return {
+        row["id"]: Document(row["id"], row["text"], row["title"], json.loads(row["attributes"]))
+        for row in table.take(rows).to_pylist()
+    }

@@ -158,7 +158,7 @@ class MaxSim:
         self._dim = checked[0].shape[1]
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Take ids out of all later searches; their space is not given back.
+        """Take ids out of all later searches; `compact` gives their space back.
 
         Raises
         ------
@@ -166,6 +166,11 @@ class MaxSim:
             An id that is not in the index; then nothing is deleted.
         """
         self._rows.delete(ids)
+
+    def compact(self) -> None:
+        """Give back the space of deleted documents."""
+        self._tokens = self._tokens.kept(self._rows.living)
+        self._rows = self._rows.compacted()
 
     def search(self, Q: Sequence[Any], k: int, where: Where | None = None) -> tuple[Ids, Scores]:
         """Compare queries with every document.

@@ -113,7 +113,7 @@ class MultiVectorIndex:
             self._build(self.encoding)
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Take ids out of all later searches; their space is not given back.
+        """Take ids out of all later searches; `compact` gives their space back.
 
         Raises
         ------
@@ -123,6 +123,14 @@ class MultiVectorIndex:
         self._tokens.delete(ids)
         if self._searched is not None:
             self._searched.delete(ids)
+
+    def compact(self) -> None:
+        """Give back the space of deleted documents: tokens are closed up, the index of encodings is built anew."""
+        self._tokens.compact()
+        if self._searched is not None and self.encoding is not None:
+            self._searched = None
+            if len(self):
+                self._build(self.encoding)
 
     def search(self, Q: Sequence[Any], k: int, where: Where | None = None) -> tuple[Ids, Scores]:
         """Find the best k documents for every query.

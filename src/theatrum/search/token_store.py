@@ -71,6 +71,14 @@ class TokenStore:
         self._parts.append(packed(tokens, self.precision))
         self._offsets = np.concatenate([self._offsets, self._offsets[-1] + offsets[1:]])
 
+    def kept(self, positions: Positions) -> TokenStore:
+        """Make a store of some of the sets, as they are kept."""
+        store = TokenStore(self.precision)
+        if len(positions):
+            codes, factors, store._offsets = self.taken(positions)
+            store._parts = [(codes.copy(), factors.copy())]
+        return store
+
     def __len__(self) -> int:
         """Sets held."""
         return len(self._offsets) - 1
