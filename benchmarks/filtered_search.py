@@ -26,7 +26,7 @@ from theatrum.search import FilteredIndex
 from theatrum.search.faiss_engine import faiss
 
 N, K, RECALL = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000, 10, 0.95
-EFFORTS = (16, 32, 64, 128, 256, 512)
+EFFORTS = (12, 16, 24, 32, 48, 64, 96, 128, 256, 512)
 SHARES = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 1.0)
 
 
@@ -111,7 +111,7 @@ class Lance:
         found = []
         for q in unit_rows(Q):
             asked = self.table.search(q).distance_type("cosine").where(where, prefilter=True).limit(k).ef(self.ef)
-            ids = asked.refine_factor(4).select(["id"]).to_arrow()["id"].to_pylist()
+            ids = asked.refine_factor(4).select(["id", "_distance"]).to_arrow()["id"].to_pylist()
             found.append(ids + [""] * (k - len(ids)))
         return np.array(found, dtype=object), None
 
