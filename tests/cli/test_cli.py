@@ -32,7 +32,10 @@ def run(*arguments, stdin=None, code=0):
 @pytest.fixture(scope="module")
 def source(corpus, tmp_path_factory):
     path = tmp_path_factory.mktemp("source") / "plates.jsonl"
-    rows = [json.dumps({"doc": text, "key": name}) for name, text in zip(*corpus, strict=True)]
+    rows = [
+        json.dumps({"doc": text, "key": name, "number": row})
+        for row, (name, text) in enumerate(zip(*corpus, strict=True))
+    ]
     path.write_text("\n".join([rows[0], "{broken", *rows[1:], rows[0]]) + "\n")
     return path
 
@@ -72,6 +75,12 @@ def test_search_prints_hits(out, corpus):
     hits = json.loads(run("search", out / "winner", "supersonic shock waves", "-k", "3", "--json").stdout)
     assert len(hits) == 3
     assert hits[0]["text"] == dict(zip(*corpus, strict=True))[hits[0]["id"]]
+    few = ("search", out / "winner", "supersonic shock waves", "--json", "--where")
+    shocks = [(row, name) for row, name in enumerate(corpus[0]) if name.startswith("shock-")][:2]
+    found = json.loads(run(*few, f"number in ({shocks[0][0]}, {shocks[1][0]})").stdout)
+    assert {hit["id"] for hit in found} == {name for _, name in shocks}
+    assert "colour" in run(*few, "colour = 'red'", code=2).stderr
+    assert "column 10" in run(*few, "number <> < 3", code=2).stderr
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".parquet", ".lance"])
