@@ -89,7 +89,6 @@ def test_keys_open_it(folder, tmp_path):
         (["nothing"], "not a saved part"),
         (["{folder}", "--host", "0.0.0.0"], "no API key is set"),
         (["{folder}", "--compare", "{folder}"], "two pipelines are called 'plates'"),
-        (["{folder}", "--max-waiting", "5"], "max_waiting"),
         (["{folder}", "--keys", "nowhere"], "nowhere"),
         (["{folder}", "--host", "203.0.113.1", "--keys", "{keys}"], "cannot listen on 203.0.113.1"),
     ],

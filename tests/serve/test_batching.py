@@ -12,7 +12,7 @@ from theatrum.serve.batching import Batcher, Overloaded
 
 def run(main, work, **sizes):
     """Run a coroutine with a batcher around some work."""
-    sizes = {"max_batch": 4, "max_wait": 0.005, "max_waiting": 100} | sizes
+    sizes = {"max_batch": 4, "max_waiting": 100} | sizes
 
     async def around():
         with ThreadPoolExecutor(1) as thread:
@@ -54,7 +54,7 @@ def test_batches_grow_while_a_batch_is_worked_on():
     async def main(batcher):
         await asyncio.gather(*(batcher.submit("a", [number]) for number in range(64)))
 
-    run(main, work, max_batch=32, max_wait=0.0)
+    run(main, work, max_batch=32)
     assert len(sizes) <= 4
 
 
@@ -104,7 +104,14 @@ def test_too_much_is_refused_with_a_time():
         assert await batcher.submit("a", [4, 5, 6]) == [4, 5, 6]
         return refused.value.retry_after
 
-    assert 1 <= run(main, work, max_waiting=5) <= 60
+    assert 1 <= run(main, work, max_waiting=3) <= 60
+
+
+def test_a_request_larger_than_the_queue_can_come_in():
+    async def main(batcher):
+        return await batcher.submit("a", list(range(9)))
+
+    assert run(main, lambda key, items: items, max_waiting=5) == list(range(9))
 
 
 def test_the_time_to_come_again_follows_the_speed():

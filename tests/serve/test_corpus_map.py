@@ -98,7 +98,7 @@ def test_the_map_is_made_in_the_background_and_says_what_it_shows():
     assert made.points.shape == (50, 2)
     assert len(asked) == 50
     assert made.progress == 1
-    assert made.caption.startswith("50 of 60 documents, drawn at random; near means alike to lsa")
+    assert made.caption.startswith("50 of 60 documents, drawn at random, placed by lsa")
 
 
 def test_a_map_that_fails_says_why():

@@ -10,7 +10,7 @@ def by_name(columns):
 
 def test_each_kind_of_column_has_its_facet():
     columns = {
-        "topic": ["a", "b", "a", None] * 10,
+        "topic": ["a", "b", "a", None] * 9 + ["a", "b", "a", ""],
         "tags": [["x", "y"], ["y", "y"], [], None] * 10,
         "grade": [1, 2, 3, 2] * 10,
         "year": list(range(1950, 1990)),

@@ -39,6 +39,7 @@ def test_words_are_found_where_they_stand(query, text, expected):
         ("It is Y. pestis. It is approx. half.", ["It is Y. pestis.", "It is approx. half."]),
         ("It grew 3.5 times. Then no more", ["It grew 3.5 times.", "Then no more"]),
         ("空気。流れ。", ["空気。", "流れ。"]),
+        ("a wing . the flow, approx. half . no 3.5 .", ["a wing .", "the flow, approx. half .", "no 3.5 ."]),
         ("", []),
         ("   ", []),
     ],

@@ -27,7 +27,7 @@ def press():
     del sys.modules[SCRIPT.stem]
 
 
-@pytest.mark.parametrize("settings", [{}, {"max_waiting": 20, "max_inputs": 20}])
+@pytest.mark.parametrize("settings", [{}, {"max_waiting": 20}])
 def test_many_clients_at_once(listening, served, press, settings):
     bodies = [json.dumps({"query": query, "limit": 3}).encode() for query in load("xquad-en").queries.values()]
     with listening(served, **settings) as address:

@@ -141,6 +141,10 @@ def test_two_pipelines_side_by_side(page):
     expect(page.locator("#status")).to_have_text("10 of the first 10 in common")
     page.locator("#left-hits .hit").nth(3).hover()
     expect(page.locator("#right-hits .hit.twin")).to_have_count(1)
+    page.click("#tab-search")
+    page.locator(".value", has_text="true").locator("input").check()
+    page.click("#tab-compare")
+    expect(page.locator("#status")).to_have_text("10 of the first 10 in common under your filters")
 
 
 def test_the_map_shows_texts_under_the_pointer_and_by_keys(page):
@@ -164,6 +168,25 @@ def test_the_map_shows_texts_under_the_pointer_and_by_keys(page):
     page.keyboard.press("Enter")
     expect(page.locator("#opened h2")).not_to_be_empty()
     expect(page.locator("#opened")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#canvas")).to_be_focused()
+
+
+def test_the_text_stays_after_a_tap_on_the_map(browser, address):
+    page = opened(browser, address, "phone-light")
+    page.click("#tab-map")
+    expect(page.locator("#making")).to_be_hidden()
+    canvas = page.locator("#canvas")
+    box = canvas.bounding_box()
+    for step in range(60):  # until a point is hit
+        canvas.tap(position={"x": 40 + (step * 53) % (box["width"] - 80), "y": 40 + (step * 31) % (box["height"] - 80)})
+        if page.locator("#tip").is_visible():
+            break
+    expect(page.locator("#opened h2")).not_to_be_empty()
+    expect(page.locator("#tip")).to_be_visible()
+    expect(page.locator("#tip strong")).to_have_text(page.locator("#opened h2").inner_text())
+    assert page.complaints == []
+    page.context.close()
 
 
 def test_by_keyboard_alone(page):
@@ -194,7 +217,6 @@ def test_documents_are_text_whatever_they_hold(page):
     expect(first.locator("h2")).to_contain_text("<img src=x")
     assert first.locator("img, script, b").count() == 0
     page.goto(page.url.partition("#")[0] + "#q=" + "%3Cimg src=x onerror=alert(1)%3E&pipeline=<b>&filters={broken")
-    page.reload()
     expect(page.locator("#query")).to_have_value("<img src=x onerror=alert(1)>")
     assert page.title() == "theatrum"
 

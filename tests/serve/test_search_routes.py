@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from theatrum.pipelines.pipeline import pipeline
+from theatrum.pipelines.pipeline import Pipeline, pipeline
 from theatrum.serve import ServedPipeline
 from theatrum.serve.highlighting import sentence_texts
 
@@ -107,6 +107,15 @@ def test_bodies_that_are_none_are_refused(client, raw):
     assert answer.json()["error"]["message"]
 
 
+def test_a_fault_is_not_blamed_on_a_filter_that_is_not_there(client, monkeypatch):
+    def broken(self, queries, *args):
+        raise ValueError("a damaged index")
+
+    monkeypatch.setattr(Pipeline, "search", broken)
+    assert search(client, 500)["error"]["type"] == "server_error"
+    assert "where" in search(client, 400, where=AS_DICT)["error"]["message"]
+
+
 def test_documents_by_id(client, documents):
     answer = client.get("/documents", params={"id": [documents[3].id, documents[-1].id]}).json()
     assert [one["id"] for one in answer["documents"]] == [documents[3].id, documents[-1].id]
@@ -120,7 +129,7 @@ def test_pipelines_and_their_facets(client):
     assert list(entries) == ["winner", "winner/bm25", "winner/lsa(dim=64) | flat", "small"]
     assert entries["winner"]["vectors"] and entries["winner"]["words"] and entries["winner"]["texts"]
     assert not entries["winner/bm25"]["vectors"] and not entries["small"]["words"]
-    facets = {facet["name"]: facet for facet in client.get("/facets", params={"pipeline": "small"}).json()}
+    facets = {facet["name"]: facet for facet in entries["small"]["facets"]}
     assert facets.keys() == {"topic", "length", "even"}
     assert facets["even"]["values"] == [{"value": False, "count": 120}, {"value": True, "count": 120}]
     assert facets["length"]["low"] == 9
@@ -129,7 +138,7 @@ def test_pipelines_and_their_facets(client):
 def test_a_pipeline_indexed_without_attributes_offers_no_facets(asked, make_served, documents):
     plain = pipeline("bm25").fit([one.id for one in documents], [one.content for one in documents])
     with asked([ServedPipeline("plain", plain, documents), ServedPipeline("alone", plain, [])]) as client:
-        assert client.get("/facets").json() == []
+        assert [entry["facets"] for entry in client.get("/pipelines").json()] == [[], []]
         bare = client.post("/search", json={"query": QUERY, "pipeline": "alone", "reasons": "sentences"}).json()
         assert bare["hits"][0]["text"] == ""
         assert bare["hits"][0]["id"] == "00-00"

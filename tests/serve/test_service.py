@@ -50,7 +50,7 @@ def test_too_much_at_once_is_refused_with_a_time_to_come_again(words_only, monke
 
     monkeypatch.setattr(Pipeline, "search", slow)
     with (
-        asked([words_only], max_waiting=4, max_inputs=4, max_batch=2) as client,
+        asked([words_only], max_waiting=4, max_batch=2) as client,
         ThreadPoolExecutor(12) as threads,
     ):
         answers = [threads.submit(client.post, "/search", json={"query": f"plague {n}"}) for n in range(12)]
@@ -83,9 +83,7 @@ def test_names_must_differ(served):
     ("settings", "message"),
     [
         ({"max_inputs": 0}, "max_inputs"),
-        ({"max_wait_ms": -1}, "max_wait_ms"),
         ({"map_documents": 20_001}, "map_documents"),
-        ({"max_waiting": 100}, "largest request could never"),
     ],
 )
 def test_limits_are_checked(settings, message):

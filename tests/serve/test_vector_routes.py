@@ -88,6 +88,8 @@ def test_limits(asked, served):
         assert "4 texts, at most 3" in post(client, "/v1/embeddings", 400, input=["x"] * 4)["error"]["message"]
         assert "30 tokens, at most 20" in post(client, "/v1/embeddings", 400, input=["a b " * 15])["error"]["message"]
         assert "4 texts" in post(client, "/v1/rerank", 400, query="x", documents=["x"] * 4)["error"]["message"]
+        refused = post(client, "/v1/rerank", 400, query="x", documents=["a b " * 15])["error"]
+        assert (refused["param"], refused["message"][:13]) == ("documents", "documents: 31")
         assert "4 texts" in post(client, "/sparse", 400, input=["x"] * 4)["error"]["message"]
         post(client, "/v1/embeddings", input="a b " * 5)
         post(client, "/v1/embeddings", 413, input="x" * 3000)

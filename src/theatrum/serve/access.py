@@ -12,7 +12,6 @@ from pathlib import Path
 
 KEYS_VARIABLE = "THEATRUM_API_KEYS"
 _SHORTEST = 16
-_LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def is_loopback(host: str) -> bool:
@@ -128,4 +127,4 @@ def local_name(host_header: str | None) -> bool:
     """
     host = host_header or ""
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return name.lower() in _LOCAL_NAMES
+    return is_loopback(name.lower())

@@ -1,4 +1,4 @@
-"""Dynamic batching: requests that come within a few milliseconds go through the model together."""
+"""Dynamic batching: requests that come while others are worked on go through the model together."""
 
 from __future__ import annotations
 
@@ -37,14 +37,13 @@ class _Piece(Generic[Key, Item, Result]):
 
     key: Key
     items: Sequence[Item]
-    arrived: float
     answer: asyncio.Future[list[Result]] = field(default_factory=asyncio.Future)
 
 
 class Batcher(Generic[Key, Item, Result]):
     """Gathers items of several requests, works on them in a thread, and hands each request its own results.
 
-    While a batch is worked on, the next one gathers, so batches grow with the load and a lone request hardly waits. A
+    While a batch is worked on, the next one gathers, so batches grow with the load and a lone request never waits. A
     request of many items goes through in pieces and lets others in between. When a batch fails, its requests are tried
     one by one: only the one to blame sees the error.
 
@@ -56,10 +55,8 @@ class Batcher(Generic[Key, Item, Result]):
         Of one thread, where the parts are not safe for more.
     max_batch : int
         Most items at once.
-    max_wait : float
-        Seconds that the first item of a batch waits for others.
     max_waiting : int
-        Most items taken in and not yet answered.
+        So many items taken in and not yet answered let nothing more in; the last request let in may exceed it.
     on_batch : callable, optional
         Hears the number of items of every batch.
 
@@ -68,9 +65,7 @@ class Batcher(Generic[Key, Item, Result]):
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> async def main():
     ...     with ThreadPoolExecutor(1) as thread:
-    ...         batcher = Batcher(
-    ...             lambda key, xs: [x * 2 for x in xs], thread, max_batch=8, max_wait=0.001, max_waiting=9
-    ...         )
+    ...         batcher = Batcher(lambda key, xs: [x * 2 for x in xs], thread, max_batch=8, max_waiting=9)
     ...         answers = await asyncio.gather(batcher.submit("a", [1]), batcher.submit("a", [2, 3]))
     ...         await batcher.close()
     ...         return answers
@@ -84,14 +79,12 @@ class Batcher(Generic[Key, Item, Result]):
         executor: Executor,
         *,
         max_batch: int,
-        max_wait: float,
         max_waiting: int,
         on_batch: Callable[[int], object] = lambda size: None,
     ) -> None:
         self._work = work
         self._executor = executor
         self._max_batch = max_batch
-        self._max_wait = max_wait
         self._max_waiting = max_waiting
         self._on_batch = on_batch
         self._pieces: deque[_Piece[Key, Item, Result]] = deque()
@@ -109,7 +102,7 @@ class Batcher(Generic[Key, Item, Result]):
         Overloaded
             Too much is waiting, or the service is stopping.
         """
-        if self._stopped or self.waiting + len(items) > self._max_waiting:
+        if self._stopped or self.waiting >= self._max_waiting:
             raise Overloaded(self.retry_after())
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
@@ -117,7 +110,10 @@ class Batcher(Generic[Key, Item, Result]):
         results: list[Result] = []
         try:
             for start in range(0, len(items), self._max_batch):
-                results += await self._enqueue(key, items[start : start + self._max_batch])
+                piece: _Piece[Key, Item, Result] = _Piece(key, items[start : start + self._max_batch])
+                self._pieces.append(piece)
+                self._arrived.set()
+                results += await piece.answer
         finally:
             self.waiting -= len(items)
         return results
@@ -136,22 +132,15 @@ class Batcher(Generic[Key, Item, Result]):
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def _enqueue(self, key: Key, items: Sequence[Item]) -> asyncio.Future[list[Result]]:
-        piece: _Piece[Key, Item, Result] = _Piece(key, items, asyncio.get_running_loop().time())
-        self._pieces.append(piece)
-        self._arrived.set()
-        return piece.answer
-
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await self._arrived.wait()
-            oldest = self._pieces[0]
-            if sum(len(piece.items) for piece in self._pieces if piece.key == oldest.key) < self._max_batch:
-                await asyncio.sleep(max(0.0, oldest.arrived + self._max_wait - loop.time()))
-            batch = self._take(oldest.key)
+            batch = self._take(self._pieces[0].key)
             if not self._pieces:
                 self._arrived.clear()
+            if not batch:
+                continue
             start = loop.time()
             await self._answer(batch)
             done = sum(len(piece.items) for piece in batch)
@@ -175,12 +164,11 @@ class Batcher(Generic[Key, Item, Result]):
         return batch
 
     async def _answer(self, batch: list[_Piece[Key, Item, Result]]) -> None:
-        if not batch:
-            return
         items = [item for piece in batch for item in piece.items]
         self._on_batch(len(items))
         try:
-            results = await self._in_thread(batch[0].key, items)
+            loop = asyncio.get_running_loop()
+            results = await loop.run_in_executor(self._executor, self._work, batch[0].key, items)
         except Exception as error:
             if len(batch) > 1:
                 for piece in batch:
@@ -193,6 +181,3 @@ class Batcher(Generic[Key, Item, Result]):
             if not piece.answer.done():
                 piece.answer.set_result(list(results[start : start + len(piece.items)]))
             start += len(piece.items)
-
-    async def _in_thread(self, key: Key, items: list[Item]) -> Sequence[Result]:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._work, key, items)

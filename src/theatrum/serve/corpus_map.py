@@ -20,7 +20,7 @@ Points = NDArray[np.float32]  # (n, 2), both coordinates between 0 and 1
 _LANDMARKS = 4000  # points that t-SNE places in about half a minute on one core
 _NEIGHBOURS = 5
 _COMPONENTS = 50
-_CHUNK = 64
+_CHUNK = 8  # documents encoded at once: so long a search may have to wait while a map is made
 _COLOURS = 8
 
 
@@ -187,10 +187,10 @@ class CorpusMap:
         """What the map shows, and what it leaves out."""
         n, shown = len(self.documents), len(self.rows)
         text = f"All {n:,} documents" if shown == n else f"{shown:,} of {n:,} documents, drawn at random"
-        text += f"; near means alike to {self._positions} (t-SNE"
+        text += f", placed by {self._positions} (t-SNE"
         if shown > _LANDMARKS:
             text += f" of {_LANDMARKS:,}, the others beside their nearest"
-        return text + "). Distances across the map say little."
+        return text + "). Neighbours are alike; distances across the map say little."
 
     async def _make(self) -> None:
         try:

@@ -31,6 +31,8 @@ class DocumentTable:
 
     def __init__(self, table: Any) -> None:
         self._table = table
+        self._batches = table.to_batches()
+        self._ends = np.cumsum([len(batch) for batch in self._batches])
         self.ids: list[str] = table["id"].to_pylist()
         self._rows = {name: row for row, name in enumerate(self.ids)}
 
@@ -79,10 +81,14 @@ class DocumentTable:
 
     def rows(self, rows: Sequence[int]) -> list[Document]:
         """Documents at some rows, in that order."""
-        return [
-            Document(one["id"], one["text"] or "", one["title"] or "", json.loads(one.get("attributes") or "{}"))
-            for one in self._table.take(np.array(rows, dtype=np.int64)).to_pylist()
-        ]
+        found = []
+        # Row by row: Arrow's own `take` would first copy the texts of the whole corpus together.
+        for row, number in zip(rows, np.searchsorted(self._ends, rows, side="right"), strict=True):
+            batch = self._batches[number]
+            (one,) = batch.slice(row - int(self._ends[number]) + len(batch), 1).to_pylist()
+            attributes = json.loads(one.get("attributes") or "{}")
+            found.append(Document(one["id"], one["text"] or "", one["title"] or "", attributes))
+        return found
 
     @cached_property
     def columns(self) -> dict[str, list[Any]]:

@@ -75,12 +75,6 @@ def error_response(error: ApiError) -> JSONResponse:
     return JSONResponse({"error": content}, status_code=error.status, headers=error.headers)
 
 
-def overloaded(error: Overloaded) -> ApiError:
-    """Say that there is too much to do, and when to come again."""
-    headers = {"Retry-After": str(error.retry_after)}
-    return ApiError(429, f"the service is busy: {error}", code="rate_limit_exceeded", headers=headers)
-
-
 def validation_error(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     """Turn what pydantic found into one sentence; the value itself is not repeated.
 
@@ -112,7 +106,9 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Overloaded)
     async def _overloaded(request: Request, error: Overloaded) -> JSONResponse:
-        return error_response(overloaded(error))
+        headers = {"Retry-After": str(error.retry_after)}
+        busy = ApiError(429, f"the service is busy: {error}", code="rate_limit_exceeded", headers=headers)
+        return error_response(busy)
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> JSONResponse:

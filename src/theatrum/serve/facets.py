@@ -58,7 +58,7 @@ def facets(columns: Mapping[str, Sequence[Any]]) -> list[Facet]:
     >>> [(facet.name, facet.values) for facet in found]
     [('topic', (('heat', 2), ('wing', 1)))]
     """
-    made = (_facet(name, [value for value in values if value is not None]) for name, values in columns.items())
+    made = (_facet(name, [value for value in values if value not in (None, "")]) for name, values in columns.items())
     return [facet for facet in made if facet is not None]
 
 

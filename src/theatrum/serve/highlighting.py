@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 
 import numpy as np
+from pydantic import BaseModel, Field
 
 from theatrum.contracts import Vectors
 from theatrum.text.tokens import ENGLISH_STOPWORDS, words
@@ -15,8 +15,10 @@ Span = tuple[int, int]
 
 # A run of letters, digits and marks; narrower than what `words` takes apart again (Han, Kana), which is done below.
 _RUN = re.compile(r"[^\W_]+(?:[\u0300-\u036f]|\w)*")
-# Not after an initial ("Y. pestis"), nor before a small letter ("approx. half").
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)[\"'”’)\]]*\s+(?![a-z])|\n+|(?<=[。！？])")  # noqa: RUF001
+# Not after an initial ("Y. pestis"), nor before a small letter ("approx. half"); a stop between blanks is always one.
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?])(?<!\b[A-Z]\.)[\"'”’)\]]*\s+(?![a-z])|(?<=\s[.!?])\s+|\n+|(?<=[。！？])"  # noqa: RUF001
+)
 _MOST_SENTENCES = 40  # of a document; the rest of a long one is not looked at
 _LONGEST = 1000  # characters of a sentence that are encoded
 
@@ -77,27 +79,14 @@ def sentence_spans(text: str) -> list[Span]:
     return spans[:_MOST_SENTENCES]
 
 
-@dataclass(frozen=True)
-class Reason:
-    """Why a document was found.
+class Reason(BaseModel):
+    """Why a document was found; spans are (start, end) in characters (Unicode code points)."""
 
-    Parameters
-    ----------
-    title_words, text_words : list of (start, end)
-        Words of the query in title and text.
-    matched : list of str
-        The words of the query that are in it.
-    sentence : (start, end) or None
-        The sentence of the text nearest to the query; None where nothing is near.
-    similarity : float or None
-        Cosine of that sentence and the query; None where the pipeline compares words only.
-    """
-
-    title_words: list[Span]
-    text_words: list[Span]
-    matched: list[str]
-    sentence: Span | None
-    similarity: float | None
+    title_words: list[Span] = Field(description="Words of the query in the title.")
+    text_words: list[Span] = Field(description="Words of the query in the text.")
+    matched: list[str] = Field(description="Which words these are.")
+    sentence: Span | None = Field(description="The sentence nearest to the query; null where none is near.")
+    similarity: float | None = Field(description="Its cosine; null where the pipeline compares words only.")
 
 
 def word_reason(query: str, title: str, text: str) -> Reason:
@@ -119,7 +108,7 @@ def word_reason(query: str, title: str, text: str) -> Reason:
     best = int(np.argmax(counts)) if counts else 0
     found = {_word(text, span) for span in spans} | {_word(title, span) for span in in_title}
     sentence = sentences[best] if counts and counts[best] else None
-    return Reason(in_title, spans, sorted(found), sentence, None)
+    return Reason(title_words=in_title, text_words=spans, matched=sorted(found), sentence=sentence, similarity=None)
 
 
 def sentence_texts(text: str) -> list[str]:
@@ -147,8 +136,8 @@ def nearest_sentence(reason: Reason, text: str, query: Vectors, sentences: Vecto
     best = int(np.argmax(similarities))
     if similarities[best] <= 0:
         return reason
-    span = sentence_spans(text)[best]
-    return Reason(reason.title_words, reason.text_words, reason.matched, span, float(similarities[best]))
+    nearest = {"sentence": sentence_spans(text)[best], "similarity": float(similarities[best])}
+    return reason.model_copy(update=nearest)
 
 
 def _word(text: str, span: Span) -> str:

@@ -1,18 +1,17 @@
-"""Routes about the documents: /search, /documents, /facets, /pipelines, /map."""
+"""Routes about the documents: /search, /documents, /pipelines, /map."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from theatrum.data import Document
-from theatrum.serve.corpus_map import colourings
+from theatrum.serve.corpus_map import Colouring, colourings
 from theatrum.serve.errors import ApiError, whole
 from theatrum.serve.highlighting import Reason, nearest_sentence, sentence_texts, word_reason
 from theatrum.serve.served import View
@@ -24,7 +23,6 @@ _SENTENCES = 100  # encoded to explain one page of hits
 _MOST_IDS = 100
 Name = Annotated[str | None, Field(description="Name of a pipeline, see /pipelines; the first one if none is given.")]
 NameParameter = Annotated[str | None, Query(description="Name of a pipeline; the first one if none is given.")]
-Span = tuple[int, int]
 
 
 class SearchRequest(BaseModel):
@@ -44,26 +42,21 @@ class SearchRequest(BaseModel):
     )
 
 
-class HitReason(BaseModel):
-    """Why a hit was found; spans are (start, end) in characters (Unicode code points)."""
+class DocumentEntry(BaseModel):
+    """A document; title and text are empty where the pipeline was saved without its documents."""
 
-    title_words: list[Span] = Field(description="Words of the query in the title.")
-    text_words: list[Span] = Field(description="Words of the query in the text.")
-    matched: list[str] = Field(description="Which words these are.")
-    sentence: Span | None = Field(description="The sentence nearest to the query.")
-    similarity: float | None = Field(description="Its cosine; null where the pipeline compares words only.")
-
-
-class Hit(BaseModel):
-    """A document that was found."""
-
-    rank: int
     id: str
-    score: float
     title: str
     text: str
     attributes: dict[str, Any]
-    reason: HitReason | None = None
+
+
+class Hit(DocumentEntry):
+    """A document that was found."""
+
+    rank: int
+    score: float
+    reason: Reason | None = None
 
 
 class SearchAnswer(BaseModel):
@@ -81,7 +74,7 @@ class SearchAnswer(BaseModel):
 class DocumentAnswer(BaseModel):
     """Documents asked for by id, in that order."""
 
-    documents: list[dict[str, Any]]
+    documents: list[DocumentEntry]
 
 
 class FacetValue(BaseModel):
@@ -124,7 +117,7 @@ class MapAnswer(BaseModel):
     labels: list[str]
     x: list[float]
     y: list[float]
-    colours: list[dict[str, Any]]
+    colours: list[Colouring]
 
 
 def search_router(service: Service) -> APIRouter:
@@ -153,15 +146,7 @@ def search_router(service: Service) -> APIRouter:
         shown = [document or Document(name, "") for document, (name, _) in zip(documents, page, strict=True)]
         reasons = await _reasons(worker, view, request, shown)
         hits = [
-            Hit(
-                rank=rank,
-                id=document.id,
-                score=score,
-                title=document.title,
-                text=document.text,
-                attributes=dict(document.attributes),
-                reason=HitReason(**asdict(reason)) if reason is not None else None,
-            )
+            Hit(rank=rank, score=score, reason=reason, **_fields(document))
             for rank, (document, (_, score), reason) in enumerate(
                 zip(shown, page, reasons, strict=True), start=request.offset + 1
             )
@@ -187,23 +172,12 @@ def search_router(service: Service) -> APIRouter:
         missing = next((name for name, document in zip(id, found, strict=True) if document is None), None)
         if missing is not None:
             raise ApiError(404, f"id: there is no document {missing!r}", param="id", code="not_found")
-        rows = [
-            {"id": one.id, "title": one.title, "text": one.text, "attributes": dict(one.attributes)}
-            for one in found
-            if one is not None
-        ]
-        return DocumentAnswer(documents=rows)
+        return DocumentAnswer(documents=[DocumentEntry(**_fields(one)) for one in found if one is not None])
 
     @router.get("/pipelines")
     async def pipelines() -> list[PipelineEntry]:
         """List the pipelines that a search can name, and what each can be filtered by."""
         return [await service.workers[name].run(_entry, view) for name, view in service.views.items()]
-
-    @router.get("/facets")
-    async def facets(pipeline: NameParameter = None) -> list[FacetEntry]:
-        """List the attributes to filter by, with their values and counts."""
-        view, worker = service.view(pipeline)
-        return (await worker.run(_entry, view)).facets
 
     @router.get("/map")
     async def corpus_map(pipeline: NameParameter = None) -> MapAnswer:
@@ -225,7 +199,9 @@ async def _found(worker: Worker, view: View, request: SearchRequest, depth: int)
     except RecursionError:
         raise ApiError(400, "where: the filter is nested too deeply", param="where", code="invalid_value") from None
     except ValueError as error:
-        # The query was checked; what can be wrong now is the filter.
+        if request.where is None:
+            raise
+        # The query was checked; what can be wrong is the filter.
         raise ApiError(400, f"where: {error}", param="where", code="invalid_value") from None
 
 
@@ -256,16 +232,13 @@ async def _reasons(
     return explained
 
 
+def _fields(document: Document) -> dict[str, Any]:
+    return {name: getattr(document, name) for name in DocumentEntry.model_fields}
+
+
 def _entry(view: View) -> PipelineEntry:
     made = [
-        FacetEntry(
-            name=facet.name,
-            kind=facet.kind,
-            values=[FacetValue(value=value, count=count) for value, count in facet.values],
-            distinct=facet.distinct,
-            low=facet.low,
-            high=facet.high,
-        )
+        FacetEntry(**vars(facet) | {"values": [FacetValue(value=value, count=count) for value, count in facet.values]})
         for facet in view.facets
     ]
     return PipelineEntry(
@@ -295,5 +268,5 @@ def _map_answer(worker: Worker, view: View) -> MapAnswer:
         labels=[document.title or document.text[:80] for document in documents],
         x=[round(float(value), 4) for value in drawn.points[:, 0]],
         y=[round(float(value), 4) for value in drawn.points[:, 1]],
-        colours=[asdict(one) for one in colourings(view.facets, drawn.documents.columns, drawn.rows)],
+        colours=colourings(view.facets, drawn.documents.columns, drawn.rows),
     )

@@ -12,7 +12,7 @@ from theatrum.data import Document
 from theatrum.pipelines.pipeline import Pipeline, open_pipeline
 from theatrum.serve.documents import DocumentTable
 from theatrum.serve.facets import Facet, facets
-from theatrum.serve.vectors import VectorSpace, members, token_encoder, vector_spaces
+from theatrum.serve.vectors import VectorSpace, members, token_encoder, vector_space
 from theatrum.serve.word_weights import WordWeights, lexical_retriever
 
 
@@ -37,7 +37,7 @@ class View:
     @cached_property
     def space(self) -> VectorSpace | None:
         """Its vectors: those of its first dense retriever."""
-        return next(iter(vector_spaces(self.pipeline)), None)
+        return vector_space(self.pipeline)
 
     @cached_property
     def tokens(self) -> TokenEncoder | None:

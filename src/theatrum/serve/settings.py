@@ -25,10 +25,8 @@ class Settings:
         How deep a search may page: the most that offset and limit may add up to.
     max_batch : int, default=64
         Most texts that go through a pipeline at once.
-    max_wait_ms : float, default=2.0
-        How long the first text of a batch waits for others.
     max_waiting : int, default=4096
-        Most texts taken in and not yet answered, a pipeline; 429 above.
+        So many texts taken in and not yet answered, a folder, let nothing more in: 429.
     map_documents : int, default=5000
         Most documents on the map, at most 20,000.
     api_keys : tuple of str, default=()
@@ -50,7 +48,6 @@ class Settings:
         "max_tokens": [Range(int, 1)],
         "max_hits": [Range(int, 1)],
         "max_batch": [Range(int, 1)],
-        "max_wait_ms": [Range(float, 0, 1000)],
         "max_waiting": [Range(int, 1)],
         "map_documents": [Range(int, 1, 20_000)],
         "log_texts": [bool],
@@ -61,7 +58,6 @@ class Settings:
     max_tokens: int = 300_000
     max_hits: int = 1000
     max_batch: int = 64
-    max_wait_ms: float = 2.0
     max_waiting: int = 4096
     map_documents: int = 5000
     api_keys: tuple[str, ...] = ()
@@ -69,8 +65,3 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_parameters(self, self.constraints)
-        if self.max_waiting < self.max_inputs:
-            raise ValueError(
-                f"Settings: max_waiting ({self.max_waiting}) is below max_inputs ({self.max_inputs}); the largest "
-                "request could never be taken in"
-            )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import APIRouter
@@ -32,6 +33,11 @@ from theatrum.serve.vector_shapes import (
 from theatrum.serve.vectors import VectorSpace, shortened, token_counts
 from theatrum.serve.worker import Worker
 
+Part = TypeVar("Part")
+_NO_VECTORS = "searches by words and makes no vectors; /v1/models lists those that do"
+_NO_WORDS = "has neither BM25 nor TF-IDF, so it weighs no words"
+_NO_TOKENS = "has no encoder of token vectors, such as minilm_tokens"
+
 
 def vector_router(service: Service) -> APIRouter:
     """Make the routes of a service."""
@@ -46,14 +52,13 @@ def vector_router(service: Service) -> APIRouter:
     @router.post("/v1/embeddings", response_model=EmbeddingAnswer)
     async def embeddings(request: EmbeddingRequest) -> JSONResponse:
         """Turn texts into unit vectors; any OpenAI client can call this."""
-        view, worker, space = _with_vectors(service, request.model)
+        view, worker, space = _able(service, request.model, lambda view: view.space, _NO_VECTORS)
         texts = await _texts(request.input, space, worker, service)
-        if request.dimensions is not None:
-            await worker.run(_check_dimensions, space, request.dimensions)
         made = await worker.counted_vectors(view, texts, request.input_type)
         X = np.stack([vector for vector, _ in made])
         counts = [count for _, count in made]
         if request.dimensions is not None:
+            _check_dimensions(space, X.shape[1], request.dimensions)
             X = shortened(X, request.dimensions)
         total, limit = sum(counts), space.max_tokens
         data = [
@@ -79,14 +84,18 @@ def vector_router(service: Service) -> APIRouter:
         _check_count(texts, service, "documents")
         encoder = view.tokens or (view.space.encoder if view.space is not None else None)
         if encoder is not None:
-            await _check_tokens([request.query, *texts], encoder, worker, service)
+            await _check_tokens([request.query, *texts], encoder, worker, service, "documents")
         if view.tokens is not None:
-            asked = (await worker.token_vectors(view, [request.query], "query"))[0]
-            scores = chamfer(asked, await worker.token_vectors(view, texts, "document"))
+            asked, found = await asyncio.gather(
+                worker.token_vectors(view, [request.query], "query"), worker.token_vectors(view, texts, "document")
+            )
+            scores = chamfer(asked[0], found)
             scored_by = f"MaxSim of {name_of(view.tokens)}"
         elif view.space is not None:
-            query = (await worker.vectors(view, [request.query], "query"))[0]
-            scores = (await worker.vectors(view, texts, "document")) @ query
+            query, vectors = await asyncio.gather(
+                worker.vectors(view, [request.query], "query"), worker.vectors(view, texts, "document")
+            )
+            scores = vectors @ query[0]
             scored_by = f"cosine of {view.space.notation}"
         else:
             scores = await _word_scores(view, worker, request.query, texts)
@@ -105,19 +114,17 @@ def vector_router(service: Service) -> APIRouter:
     @router.post("/sparse")
     async def sparse(request: WordRequest) -> WordAnswer:
         """Weigh the words of texts as BM25 or TF-IDF does; a query's weights times a document's are the score."""
-        view, worker = _with_words(service, request.model)
+        view, worker, weights = _able(service, request.model, lambda view: view.words, _NO_WORDS)
         texts = [request.input] if isinstance(request.input, str) else request.input
         _check_count(texts, service, "input")
         try:
             rows = await worker.words(view, texts, request.input_type)
         except ValueError as error:
             raise ApiError(404, str(error), param="input_type", code="not_available") from None
-        assert view.words is not None
-        vocabulary = view.words.vocabulary
         data = [
             {
                 "index": index,
-                "words": [vocabulary[column] for column in row.indices],
+                "words": [weights.vocabulary[column] for column in row.indices],
                 "indices": row.indices.tolist(),
                 "values": row.data.tolist(),
             }
@@ -128,11 +135,10 @@ def vector_router(service: Service) -> APIRouter:
     @router.post("/multi", response_model=TokenVectorAnswer)
     async def multi(request: TokenVectorRequest) -> JSONResponse:
         """Turn texts into one vector a token, where the pipeline's encoder has them."""
-        view, worker = _with_tokens(service, request.model)
+        view, worker, tokens = _able(service, request.model, lambda view: view.tokens, _NO_TOKENS)
         texts = [request.input] if isinstance(request.input, str) else request.input
         _check_count(texts, service, "input")
-        assert view.tokens is not None
-        await _check_tokens(texts, view.tokens, worker, service)
+        await _check_tokens(texts, tokens, worker, service, "input")
         matrices = await worker.token_vectors(view, texts, request.input_type)
         data = [
             {
@@ -153,49 +159,17 @@ def _model_entry(view: View) -> ModelEntry:
     return ModelEntry(id=view.name, dimensions=view.space.dim, max_tokens=view.space.max_tokens)
 
 
-def _with_vectors(service: Service, name: str | None) -> tuple[View, Worker, VectorSpace]:
-    """Find the pipeline that a request names, or the first that makes vectors."""
+def _able(
+    service: Service, name: str | None, part: Callable[[View], Part | None], lack: str
+) -> tuple[View, Worker, Part]:
+    """Find the pipeline that a request names, or the first that has a part, and the part."""
     if name is None:
-        name = next((one for one, view in service.views.items() if view.space is not None), None)
+        name = next((one for one, view in service.views.items() if part(view) is not None), None)
     view, worker = service.view(name, field="model")
-    if view.space is None:
-        raise ApiError(
-            404,
-            f"{view.name!r} ({view.pipeline}) searches by words and makes no vectors; /v1/models lists those that do",
-            param="model",
-            code="not_available",
-        )
-    return view, worker, view.space
-
-
-def _with_words(service: Service, name: str | None) -> tuple[View, Worker]:
-    """Find the pipeline that a request names, or the first that weighs words."""
-    if name is None:
-        name = next((one for one, view in service.views.items() if view.words is not None), None)
-    view, worker = service.view(name, field="model")
-    if view.words is None:
-        raise ApiError(
-            404,
-            f"{view.name!r} ({view.pipeline}) has neither BM25 nor TF-IDF, so it weighs no words",
-            param="model",
-            code="not_available",
-        )
-    return view, worker
-
-
-def _with_tokens(service: Service, name: str | None) -> tuple[View, Worker]:
-    """Find the pipeline that a request names, or the first that has token vectors."""
-    if name is None:
-        name = next((one for one, view in service.views.items() if view.tokens is not None), None)
-    view, worker = service.view(name, field="model")
-    if view.tokens is None:
-        raise ApiError(
-            404,
-            f"{view.name!r} ({view.pipeline}) has no encoder of token vectors, such as minilm_tokens",
-            param="model",
-            code="not_available",
-        )
-    return view, worker
+    found = part(view)
+    if found is None:
+        raise ApiError(404, f"{view.name!r} ({view.pipeline}) {lack}", param="model", code="not_available")
+    return view, worker, found
 
 
 async def _texts(value: Any, space: VectorSpace, worker: Worker, service: Service) -> list[str]:
@@ -210,7 +184,7 @@ async def _texts(value: Any, space: VectorSpace, worker: Worker, service: Servic
     else:
         texts = [value] if isinstance(value, str) else list(value)
         _check_count(texts, service, "input")
-    await _check_tokens(texts, space.encoder, worker, service)
+    await _check_tokens(texts, space.encoder, worker, service, "input")
     return texts
 
 
@@ -220,25 +194,24 @@ def _check_count(rows: Sequence[Any], service: Service, field: str) -> None:
         raise ApiError(400, f"{field}: {len(rows)} texts, at most {limit} a request", param=field, code="too_many")
 
 
-async def _check_tokens(texts: Sequence[str], encoder: Any, worker: Worker, service: Service) -> None:
+async def _check_tokens(texts: Sequence[str], encoder: Any, worker: Worker, service: Service, field: str) -> None:
     limit = service.settings.max_tokens
     # A token is at least a byte long, so most requests need no counting; a few more frame each text.
     if sum(len(text.encode()) + 8 for text in texts) <= limit:
         return
     total = int((await worker.run(token_counts, encoder, texts)).sum())
     if total > limit:
-        raise ApiError(400, f"input: {total:,} tokens, at most {limit:,} a request", param="input", code="too_many")
+        raise ApiError(400, f"{field}: {total:,} tokens, at most {limit:,} a request", param=field, code="too_many")
 
 
-def _check_dimensions(space: VectorSpace, dimensions: int) -> None:
-    if dimensions == space.dim or (space.nested and dimensions < space.dim):
+def _check_dimensions(space: VectorSpace, there: int, dimensions: int) -> None:
+    if dimensions == there or (space.nested and dimensions < there):
         return
-    if space.nested:
-        reason = f"the vectors of {space.notation} have {space.dim}"
-    else:
-        reason = (
-            f"the vectors of {space.notation} have {space.dim}, and their first ones do not stand by themselves; "
-            "a pipeline with | pca(dim=...) makes vectors that can be cut"
+    reason = f"the vectors of {space.notation} have {there}"
+    if not space.nested:
+        reason += (
+            ", and their first ones do not stand by themselves; a pipeline with | pca(dim=...) makes vectors that can "
+            "be cut"
         )
     raise ApiError(400, f"dimensions: {dimensions} cannot be had, {reason}", param="dimensions", code="invalid_value")
 

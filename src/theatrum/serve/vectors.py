@@ -104,8 +104,8 @@ class VectorSpace:
         return texts
 
 
-def vector_spaces(pipeline: Pipeline) -> list[VectorSpace]:
-    """Find the dense retrievers inside a pipeline, in the order of its notation.
+def vector_space(pipeline: Pipeline) -> VectorSpace | None:
+    """Find the vectors of the first dense retriever inside a pipeline.
 
     Vectors reduced from those of tokens are left out: they are made otherwise for queries than for documents and
     approximate a sum, so they are no use as vectors by themselves. The token vectors are (see `token_encoder`).
@@ -113,8 +113,8 @@ def vector_spaces(pipeline: Pipeline) -> list[VectorSpace]:
     retriever = pipeline.retriever
     if isinstance(retriever, DenseRetriever) and not isinstance(retriever.encoder, ReducedEncoder):
         calls = pipeline.chain.calls[: 1 + len(retriever.refiners)]
-        return [VectorSpace(retriever.encoder, retriever.refiners, " | ".join(map(str, calls)))]
-    return [space for member in members(pipeline) for space in vector_spaces(member)]
+        return VectorSpace(retriever.encoder, retriever.refiners, " | ".join(map(str, calls)))
+    return next((found for member in members(pipeline) if (found := vector_space(member)) is not None), None)
 
 
 def token_encoder(pipeline: Pipeline) -> TokenEncoder | None:

@@ -115,5 +115,4 @@ def lexical_retriever(pipeline: Pipeline) -> BM25 | TfidfRetriever | None:
     """Find the first lexical retriever inside a pipeline."""
     if isinstance(pipeline.retriever, (BM25, TfidfRetriever)):
         return pipeline.retriever
-    found = (lexical_retriever(member) for member in members(pipeline))
-    return next((one for one in found if one is not None), None)
+    return next((found for member in members(pipeline) if (found := lexical_retriever(member)) is not None), None)

@@ -40,25 +40,16 @@ class Worker:
         self.served = served
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=served.name)
         sizes = {"max_batch": settings.max_batch, "max_waiting": settings.max_waiting}
-        wait = settings.max_wait_ms / 1000
         self._searches: Batcher[tuple[str, int, str], str, Hits] = Batcher(
-            self._search,
-            self._thread,
-            **sizes,
-            max_wait=wait,
-            on_batch=metrics.batches.labels("search").observe,
+            self._search, self._thread, **sizes, on_batch=metrics.batches.labels("search").observe
         )
         self._encodings: Batcher[tuple[str, Kind, Role], str, Any] = Batcher(
-            self._encode,
-            self._thread,
-            **sizes,
-            max_wait=wait,
-            on_batch=metrics.batches.labels("encode").observe,
+            self._encode, self._thread, **sizes, on_batch=metrics.batches.labels("encode").observe
         )
         metrics.documents.labels(served.name).set(len(served.pipeline))
         metrics.waiting.labels(served.name).set_function(lambda: self._searches.waiting + self._encodings.waiting)
         view = served.views[served.name]
-        positions = view.space.notation if view.space is not None else "their words (LSA)"
+        positions = f"the vectors of {view.space.notation}" if view.space is not None else "their words, LSA"
         self.map = CorpusMap(served.documents, self._map_vectors, positions, settings.map_documents)
         self._lsa: Any = None
 

@@ -219,7 +219,7 @@ export class CorpusMap {
     const found = await this.text(index).catch(() => null);
     if (!found || this.current !== index) return;
     const most = this.canvas.clientWidth < 500 ? 160 : 320;
-    const start = found.text.slice(0, most).trimEnd() + (found.text.length > most ? " …" : "");
+    const start = found.text.length > most ? `${found.text.slice(0, most).replace(/\s+\S*$/, "")} …` : found.text;
     tip.replaceChildren(this.make("strong", {}, found.title || found.id), start);
     this.put(tip, index);
   }
@@ -287,7 +287,9 @@ export class CorpusMap {
     };
     canvas.addEventListener("pointerup", lift);
     canvas.addEventListener("pointercancel", lift);
-    canvas.addEventListener("pointerleave", () => this.point(-1));
+    canvas.addEventListener("pointerleave", (event) => {
+      if (event.pointerType === "mouse") this.point(-1); // a finger leaves with every tap, and the text is to stay
+    });
     canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
       this.zoom(Math.exp(-event.deltaY * 0.0016), at(event));

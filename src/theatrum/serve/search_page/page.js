@@ -134,7 +134,8 @@ function hitElement(hit, badge) {
       make("span", { className: "score", title: "score" }, score(hit.score))),
     text);
   item.append(line);
-  const facts = Object.entries(hit.attributes).slice(0, 5).map(([name, value]) => `${name} ${[value].flat().join(", ")}`);
+  const known = Object.entries(hit.attributes).filter(([, value]) => value !== "" && value !== null);
+  const facts = known.slice(0, 5).map(([name, value]) => `${name} ${[value].flat().join(", ")}`);
   item.append(make("p", { className: "facts" }, [hit.title ? hit.id : "", ...facts].filter(Boolean).join(" · ")));
   item.explain(hit.reason);
   return item;
@@ -203,8 +204,8 @@ async function firstPage(signal) {
   corpusMap.ring(hits.map((hit) => hit.id));
   const of = `of ${answer.documents.toLocaleString("en")} documents`;
   say(hits.length
-    ? `The best ${hits.length} ${of}, in ${Math.max(1, Math.round(answer.milliseconds))} ms`
-    : `Nothing found among ${answer.documents.toLocaleString("en")} documents${filter() ? " under these filters" : ""}.`);
+    ? `The best ${hits.length} ${of}${filtered()}, in ${Math.max(1, Math.round(answer.milliseconds))} ms`
+    : `Nothing found among ${answer.documents.toLocaleString("en")} documents${filtered()}.`);
   await explain(state.pipeline, 0, elements, signal);
 }
 
@@ -216,7 +217,7 @@ async function nextPage() {
     hits.push(...answer.hits);
     find("hits").append(...elements);
     find("more").hidden = !answer.more;
-    say(`The best ${hits.length} of ${answer.documents.toLocaleString("en")} documents`);
+    say(`The best ${hits.length} of ${answer.documents.toLocaleString("en")} documents${filtered()}`);
     elements[0]?.focus();
     await explain(state.pipeline, offset, elements, running.signal);
   } catch (error) {
@@ -245,14 +246,13 @@ async function comparison(signal) {
   });
   const common = [...places[0].keys()].filter((id) => places[1].has(id)).length;
   const most = Math.max(places[0].size, places[1].size);
-  say(most ? `${common} of the first ${most} in common` : "Nothing found.");
+  say(most ? `${common} of the first ${most} in common${filtered()}` : `Nothing found${filtered()}.`);
   await Promise.all(sides.map((side) => explain(state[side], 0, [...find(`${side}-hits`).querySelectorAll(".hit")], signal)));
 }
 
 function badge(here, there) {
   if (there === undefined) return make("span", { className: "badge only" }, "only here");
-  if (there === here) return make("span", { className: "badge" }, "same place");
-  return make("span", { className: "badge" }, `${there < here ? "↑" : "↓"} ${there} there`);
+  return make("span", { className: "badge" }, there === here ? "same place" : `no. ${there} there`);
 }
 
 function twins(id, on) {
@@ -275,6 +275,9 @@ function filter() {
   }
   return Object.keys(where).length ? where : null;
 }
+
+// The filters are set beside the search, and hold in the other views too: there it must be said.
+const filtered = () => (filter() ? " under your filters" : "");
 
 function showFacets() {
   const entry = pipelines.find((one) => one.name === state.pipeline);
@@ -417,8 +420,7 @@ function welcome() {
 }
 
 function stepHits(target, step) {
-  const list = [...(target.closest(".hits") ?? document.querySelector(".hits:not([hidden]) .hit")?.parentElement ?? find("hits"))
-    .querySelectorAll(".hit")];
+  const list = [...target.closest(".hits").querySelectorAll(".hit")];
   const place = list.indexOf(target);
   if (place + step < 0) find("query").focus();
   else list[Math.min(place + step, list.length - 1)]?.focus();
@@ -430,8 +432,8 @@ function onKey(event) {
     event.preventDefault();
     find("query").focus();
     find("query").select();
-  } else if (event.key === "Escape" && event.target.matches(".hit, .hit *")) {
-    find("query").focus();
+  } else if (event.key === "Escape" && event.target.matches(".hit, .hit *, #opened")) {
+    find(event.target.id === "opened" ? "canvas" : "query").focus();
   } else if (event.target.id === "query" && event.key === "ArrowDown") {
     const first = document.querySelector(`#${state.tab} .hit`);
     if (first) {
@@ -478,10 +480,7 @@ function listen() {
     });
   }
   document.addEventListener("keydown", onKey);
-  addEventListener("hashchange", () => {
-    recall();
-    open(state.tab);
-  });
+  addEventListener("hashchange", () => location.reload()); // only a person changes it: the page itself replaces it
   if (matchMedia("(max-width: 52rem)").matches) find("narrow").open = false;
 }
 
