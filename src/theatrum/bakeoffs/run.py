@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from theatrum.bakeoffs.combinations import combination_notes
 from theatrum.bakeoffs.documents import attribute_columns, write_documents
@@ -20,6 +21,7 @@ from theatrum.data import Collection, Document, cache_folder
 from theatrum.persistence import check_replaceable, fresh_folder
 from theatrum.pipelines.pipeline import Pipeline, pipeline
 from theatrum.store import VectorStore
+from theatrum.store.block_encoding import Engine, open_engine
 
 WINNER = "winner"
 
@@ -49,6 +51,7 @@ def bakeoff(
     pipelines: Sequence[str] | None = None,
     out: str | Path | None = None,
     store: str | Path | None = None,
+    engine: Engine | Literal["local", "ray"] = "local",
     name: str | None = None,
     rejected: int = 0,
     listener: Listener | None = None,
@@ -70,7 +73,9 @@ def bakeoff(
     out : str or Path, optional
         Folder for ``report.html``, ``results.parquet`` and ``winner``; nothing is written without it.
     store : str or Path, optional
-        Folder of cached vectors; by default in the user's cache, shared by all runs.
+        Folder or URI of cached vectors; by default in the user's cache, shared by all runs.
+    engine : Engine or {"local", "ray"}, default="local"
+        Where the corpus and its queries are encoded. Everything else, and all timing, stays in this process.
     name : str, optional
         What to call the corpus in the report.
     rejected : int, default=0
@@ -114,30 +119,31 @@ def bakeoff(
     halves = split_queries(questions.queries)
 
     hear = listener or Listener()
-    source = StoreSource(VectorStore(store or cache_folder() / "store"), hear.encoding)
-    ids = [document.id for document in documents]
-    measurements, left_out = _measure_field(field, ids, questions, halves, source, hear)
-    judgement = judge(measurements, limits, questions.kind)
-    result = BakeoffResult(
-        name=name or "corpus",
-        n_documents=len(documents),
-        n_dev=len(halves[0]),
-        n_test=len(halves[1]),
-        questions=questions.kind,
-        rejected=rejected,
-        budget=limits,
-        measurements=measurements,
-        encoders=list(source.reports.values()),
-        left_out=left_out,
-        judgement=judgement,
-        queries={query: questions.queries[query] for query in halves[1]},
-        seconds=time.perf_counter() - start,
-        out=Path(out) if out is not None else None,
-        combinations=combination_notes(questions, ids, measurements),
-    )
-    if out is not None:
-        _write(result, documents, source)
-    return result
+    with open_engine(engine) as encoding:
+        source = StoreSource(VectorStore(store or cache_folder() / "store", encoding), hear.encoding)
+        ids = [document.id for document in documents]
+        measurements, left_out = _measure_field(field, ids, questions, halves, source, hear)
+        judgement = judge(measurements, limits, questions.kind)
+        result = BakeoffResult(
+            name=name or "corpus",
+            n_documents=len(documents),
+            n_dev=len(halves[0]),
+            n_test=len(halves[1]),
+            questions=questions.kind,
+            rejected=rejected,
+            budget=limits,
+            measurements=measurements,
+            encoders=list(source.reports.values()),
+            left_out=left_out,
+            judgement=judgement,
+            queries={query: questions.queries[query] for query in halves[1]},
+            seconds=time.perf_counter() - start,
+            out=Path(out) if out is not None else None,
+            combinations=combination_notes(questions, ids, measurements),
+        )
+        if out is not None:
+            _write(result, documents, source)
+        return result
 
 
 def _documents(docs: Collection | Iterable[Document | str]) -> list[Document]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -38,7 +38,13 @@ TitleColumn = Annotated[str | None, typer.Option("--title", help="Column of the 
 IdColumn = Annotated[str | None, typer.Option("--id", help="Column of the id; guessed if not named.")]
 Queries = Annotated[Path | None, typer.Option(help="Queries: jsonl, csv or tsv with id and text.")]
 Qrels = Annotated[Path | None, typer.Option(help="Judgements: query, document, grade; or TREC columns.")]
-Store = Annotated[Path | None, typer.Option(help="Folder of cached vectors; in your cache by default.")]
+# A text, not a path: pathlib would make s3:/bucket of s3://bucket.
+Store = Annotated[
+    str | None, typer.Option(help="Folder or URI (s3://bucket/vectors) of cached vectors; in your cache by default.")
+]
+Engine = Annotated[
+    Literal["local", "ray"], typer.Option(help="Where texts are encoded: in this process, or on a Ray cluster.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -82,6 +88,7 @@ def bakeoff(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for report.html, results.parquet and winner.")] = Path("bakeoff"),
     store: Store = None,
+    engine: Engine = "local",
     text: TextColumn = None,
     title: TitleColumn = None,
     id: IdColumn = None,
@@ -89,7 +96,7 @@ def bakeoff(
     """Measure a field of pipelines on a corpus; write a report and the winner, ready to search."""
     from theatrum.cli.bakeoff import run_bakeoff
 
-    run_bakeoff(source, queries, qrels, budget, pipelines, out, store, {"text": text, "title": title, "id": id})
+    run_bakeoff(source, queries, qrels, budget, pipelines, out, store, engine, {"text": text, "title": title, "id": id})
 
 
 @app.command()
@@ -146,6 +153,7 @@ def encode(
     pipeline: Annotated[str, typer.Option(help="Encoder, refiners and quantizer, such as 'static | pca(dim=64)'.")],
     out: Annotated[Path, typer.Option(help="vectors.npy, vectors.parquet or vectors.lance.")],
     store: Store = None,
+    engine: Engine = "local",
     text: TextColumn = None,
     title: TitleColumn = None,
     id: IdColumn = None,
@@ -153,7 +161,7 @@ def encode(
     """Turn a corpus into vectors."""
     from theatrum.cli.encode import run_encode
 
-    run_encode(source, pipeline, out, store, {"text": text, "title": title, "id": id})
+    run_encode(source, pipeline, out, store, engine, {"text": text, "title": title, "id": id})
 
 
 @app.command()

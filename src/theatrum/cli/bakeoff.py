@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -52,7 +53,8 @@ def run_bakeoff(
     budget: str | None,
     pipelines: Path | None,
     out: Path,
-    store: Path | None,
+    store: str | None,
+    engine: Literal["local", "ray"],
     columns: Columns,
 ) -> None:
     """Read, measure, write, print."""
@@ -71,6 +73,7 @@ def run_bakeoff(
             pipelines=field,
             out=out,
             store=store,
+            engine=engine,
             rejected=rejected,
             listener=_Screen(progress),
         )

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -15,12 +16,14 @@ from theatrum.cli.streams import remarks
 from theatrum.data import Collection, CorpusReader, Document, cache_folder, is_collection, load
 from theatrum.encoding import encode_corpus
 from theatrum.store import VectorStore
+from theatrum.store.block_encoding import open_engine
 
 
-def run_encode(source: str, pipeline: str, out: Path, store: Path | None, columns: Columns) -> None:
+def run_encode(
+    source: str, pipeline: str, out: Path, store: str | None, engine: Literal["local", "ray"], columns: Columns
+) -> None:
     """Read, encode, write, print the account."""
     rejects = out.with_suffix(".rejects.jsonl")
-    vectors = VectorStore(store or cache_folder() / "store")
     bar = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} documents"), TimeElapsedColumn())
     with tempfile.TemporaryDirectory(prefix="theatrum-") as scratch:
         if source == "-":
@@ -40,13 +43,13 @@ def run_encode(source: str, pipeline: str, out: Path, store: Path | None, column
             readers.append(open_source(source, columns, rejects))
             return readers[-1]
 
-        with Progress(*bar, console=remarks, transient=True) as progress:
+        with open_engine(engine) as encoding, Progress(*bar, console=remarks, transient=True) as progress:
             task = progress.add_task(f"encoding with {pipeline}", total=None)
             done = encode_corpus(
                 documents,
                 pipeline,
                 out,
-                vectors,
+                VectorStore(store or cache_folder() / "store", encoding),
                 on_progress=lambda n: progress.advance(task, n),
             )
     if readers:

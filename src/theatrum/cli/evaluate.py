@@ -22,7 +22,7 @@ def run_evaluate(
     text: str,
     queries: Path | None,
     qrels: Path | None,
-    store: Path | None,
+    store: str | None,
     columns: Columns,
     as_json: bool,
 ) -> None:

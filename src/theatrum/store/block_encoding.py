@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from contextlib import contextmanager
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,3 +66,33 @@ class LocalEngine:
     def encode(self, encoder: Encoder, blocks: Iterable[list[str]], role: Role) -> Iterator[EncodedBlock]:
         """Encode blocks as they are asked for; see `Engine`."""
         return (encode_block(encoder, texts, role) for texts in blocks)
+
+
+@contextmanager
+def open_engine(engine: Engine | Literal["local", "ray"]) -> Iterator[Engine]:
+    """Give the engine of a name, closed at the end; an engine that is given comes back, and stays open.
+
+    Raises
+    ------
+    ValueError
+        No engine is called so.
+    ImportError
+        The extra of the engine is missing.
+
+    Examples
+    --------
+    >>> with open_engine("local") as engine:
+    ...     type(engine).__name__
+    'LocalEngine'
+    """
+    if engine == "ray":
+        from theatrum.store.ray_engine import RayEngine
+
+        with RayEngine() as opened:
+            yield opened
+    elif engine == "local":
+        yield LocalEngine()
+    elif isinstance(engine, str):
+        raise ValueError(f"no engine is called {engine!r}; the engines are 'local' and 'ray'")
+    else:
+        yield engine

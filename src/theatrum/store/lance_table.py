@@ -22,6 +22,7 @@ import numpy as np
 ROW_ID = "_rowid"  # Lance's own address of a row; it never names another row, and changes when a table is compacted
 _SIGNS_OF_A_FULL_DISK = ("No space left", "os error 28", "os error 27", "File too large", "quota")
 _FOREVER = timedelta(days=36500)
+_PRIMARY_KEY = b"lance-schema:unenforced-primary-key"  # with it, Lance finds that two commits insert the same key
 
 
 class StoreError(OSError):
@@ -81,9 +82,22 @@ class LanceTable:
             return self.root.is_dir()
         return self.name in self._database().list_tables(limit=1_000_000).tables
 
-    def create(self, schema: Any) -> None:
-        """Make the table, empty."""
-        self._table = self._database().create_table(self.name, schema=schema)
+    def create(self, schema: Any, key: str | None = None) -> None:
+        """Make the table, empty; on object storage, take the one that another writer has made meanwhile.
+
+        Parameters
+        ----------
+        schema : pyarrow.Schema
+            Columns.
+        key : str, optional
+            Column of which `add_new` keeps every value unique.
+        """
+        remote = is_remote(self.folder)
+        if remote and key is not None:
+            field = schema.field(key)
+            field = field.with_nullable(False).with_metadata({**(field.metadata or {}), _PRIMARY_KEY: b"true"})
+            schema = schema.set(schema.get_field_index(key), field)
+        self._table = self._database().create_table(self.name, schema=schema, exist_ok=remote)
 
     def open(self) -> LanceTable:
         """Open the table as it is now.
@@ -102,7 +116,10 @@ class LanceTable:
     def _database(self) -> Any:
         import lancedb
 
-        return lancedb.connect(self.folder)
+        try:
+            return lancedb.connect(self.folder)
+        except ValueError as error:  # so LanceDB says that a bucket is missing or refuses
+            raise OSError(f"{self.folder} cannot be reached: {error}") from None
 
     # Reading. A table stands still at the version that was last looked at.
 
@@ -196,6 +213,18 @@ class LanceTable:
     def add(self, batch: Any) -> None:
         """Add rows."""
         self._table.add(batch)
+
+    def add_new(self, batch: Any, key: str) -> None:
+        """Add rows whose keys the caller has found to be new.
+
+        Where the lock does not reach, another writer may have added some since. There Lance looks through the keys as
+        it commits, and leaves out the rows whose keys are there.
+        """
+        if is_remote(self.folder):
+            self._table.merge_insert(key).when_not_matched_insert_all().execute(batch.cast(self.schema))
+            self.refresh()
+        else:
+            self.add(batch)
 
     def upsert(self, batch: Any, key: str) -> None:
         """Add rows, replacing those that have the same key."""

@@ -27,6 +27,7 @@ from theatrum.store.lance_table import ROW_ID, LanceTable, is_remote
 BLOCK = 256  # texts encoded together; part of what makes vectors repeatable, so not an option
 _COMMIT_ROWS = 4096  # commit after so many rows ...
 _COMMIT_SECONDS = 5.0  # ... or so many seconds of encoding: what a kill can cost
+_REMOTE = 16  # commits are so many times rarer on object storage, where each looks through all keys
 _SMALL_FRAGMENTS = 64  # compact a table in more pieces than this: each piece is a file to open
 _KEEP = timedelta(days=7)  # how long compaction leaves old versions to those who read them
 _STAMP = b"theatrum.fingerprint"
@@ -198,13 +199,14 @@ class _EncoderTable:
             if self.table.exists():
                 self.table.open()
             else:
-                self.table.create(self.schema)
+                self.table.create(self.schema, "key")
         self.check_stamp()
         self.version = -1
         self.rows: dict[str, int] = {}
         self.claimed: set[str] = set()
         self.fresh: dict[str, tuple[NDArray[np.float32], int]] = {}
         self.last_commit = time.monotonic()
+        self.patience = _REMOTE if is_remote(path) else 1
         self.written = False
         self.refresh()
 
@@ -259,8 +261,11 @@ class _EncoderTable:
         }
 
     def due(self) -> bool:
+        waited = time.monotonic() - self.last_commit
         return (
-            not self.fresh or len(self.fresh) >= _COMMIT_ROWS or time.monotonic() - self.last_commit >= _COMMIT_SECONDS
+            not self.fresh
+            or len(self.fresh) >= self.patience * _COMMIT_ROWS
+            or waited >= self.patience * _COMMIT_SECONDS
         )
 
     def commit(self) -> None:
@@ -281,10 +286,13 @@ class _EncoderTable:
                         },
                         schema=self.schema,
                     )
-                    self.table.add(batch)
+                    before = self.version
+                    self.table.add_new(batch, "key")
                     self.written = True
                     self.rows.update(dict.fromkeys(new, _UNREAD))
                     self.version = self.table.version
+                    if self.version != before + 1:  # without a lock, another run may have committed in between
+                        self.read_keys()
             self.claimed.difference_update(self.fresh)
             self.fresh.clear()
         self.last_commit = time.monotonic()
