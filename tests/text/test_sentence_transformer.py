@@ -62,6 +62,12 @@ def test_texts_without_a_known_token_are_zero_rows(encoder):
     assert X[3].any()
 
 
+def test_half_a_surrogate_pair_is_a_question_mark(encoder):
+    broken, mended = encoder.encode(["thin \ud800 plates", "thin ? plates"])
+    assert np.array_equal(broken, mended)
+    assert encoder.token_counts(["thin \ud800 plates"]).tolist() == encoder.token_counts(["thin ? plates"]).tolist()
+
+
 def test_no_texts(encoder):
     assert encoder.encode([]).shape == (0, 32)
     assert encoder.token_counts([]).shape == (0,)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from theatrum.text.tokens import well_formed
+
 # Parts of a tokenizer that look at nothing beyond the next white space.
 _NORMALIZERS = {"BertNormalizer", "Lowercase", "StripAccents", "NFC", "NFD", "NFKC", "NFKD"}
 _SPLITTERS = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
@@ -170,8 +172,7 @@ class CachedTokenizer:
         try:
             found = self.tokenizer.encode_batch_fast(rows, add_special_tokens=False)
         except (TypeError, UnicodeEncodeError):  # half of a surrogate pair has no UTF-8
-            rows = [row.encode("utf-8", "replace").decode() for row in rows]
-            found = self.tokenizer.encode_batch_fast(rows, add_special_tokens=False)
+            found = self.tokenizer.encode_batch_fast(list(map(well_formed, rows)), add_special_tokens=False)
         tokens = [encoding.ids for encoding in found]
         lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
         flat = np.fromiter((token for ids in tokens for token in ids), dtype=np.int32, count=int(lengths.sum()))

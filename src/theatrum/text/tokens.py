@@ -24,6 +24,17 @@ _MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff\u0e3
 _WORD = re.compile(f"[{_UNSPACED}]|(?:[^\\W{_UNSPACED}]|[{_MARKS}])+")
 
 
+def well_formed(text: str) -> str:
+    r"""Put a question mark for every half of a surrogate pair, which has no UTF-8 and which tokenizers refuse.
+
+    Examples
+    --------
+    >>> well_formed("wing"), well_formed("wi\ud800ng")
+    ('wing', 'wi?ng')
+    """
+    return text.encode("utf-8", "replace").decode()
+
+
 def words(text: str, *, stopwords: frozenset[str] = frozenset()) -> list[str]:
     """Split a text into lower-case words.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from theatrum.contracts import Role, Vectors
 from theatrum.extras import require
+from theatrum.text.tokens import well_formed
 
 # A batch of about a thousand tokens keeps its activations in a CPU's cache; larger ones are slower, not faster.
 _CPU_BATCH_TOKENS = 1024
@@ -121,9 +122,9 @@ class TransformerEngine:
         self.pools_prompt = all(getattr(module, "include_prompt", True) for module in self.model)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Tokens without special ones, uncut."""
+        """Tokens without special ones, uncut; half of a surrogate pair is read as a question mark."""
         tokens: list[list[int]] = self.tokenizer(
-            list(texts),
+            list(map(well_formed, texts)),
             add_special_tokens=False,
             padding=False,
             truncation=False,
