@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import theatrum
+from theatrum.checks import unit_rows
 from theatrum.compress import BinaryQuantizer, Int8Quantizer
-from theatrum.search import FilteredIndex
+from theatrum.search import FilteredIndex, HNSWIndex
 from theatrum.search.filtered_index import expected_comparisons
 
 N, D, K = 12_000, 24, 10
@@ -86,6 +87,18 @@ def test_filters_are_combined_and_deleted_rows_stay_out():
     index.delete([IDS[row] for row in np.flatnonzero(passing)])
     assert set(index.search(Q, K, "rank < 6000 and kind = 'k3'")[0].ravel()) == {""}
     assert recall(index, "rank < 6000", (RANK < 6000) & ~passing)[0] >= 0.95
+
+
+def test_walks_read_codes_and_score_by_the_vectors():
+    rows = unit_rows(np.random.default_rng(5).normal(size=(3000, 16)).astype(np.float32))
+    made = FilteredIndex(m=8, plan="post").fit(rows)
+    made.add([str(row) for row in range(2000)], rows[:2000], {"even": [row % 2 == 0 for row in range(2000)]})
+    assert made.memory_bytes == HNSWIndex.memory_bytes.fget(made) + 2000 * 16
+    made.add([str(row) for row in range(2000, 3000)], rows[2000:], {"even": [row % 2 == 0 for row in range(1000)]})
+    ids, scores, plan = made.search(rows[2500:2510], 3, "even = true", explain=True)
+    assert plan.way == "post"
+    np.testing.assert_allclose(scores[::2, 0], 1, atol=1e-6)  # as the vectors say, not as the codes do
+    assert ids[::2, 0].tolist() == [str(row) for row in range(2500, 2510, 2)]
 
 
 def test_other_codes_are_refused():

@@ -19,7 +19,7 @@ Positions = NDArray[np.int64]
 
 _CHUNK = 4096  # rows that one thread reads before its best are put with the others
 _IN_CACHE = 64  # rows that all queries look at before the next ones are read
-_SMALL = 2_000_000  # products; below that NumPy has answered before a compiled function is loaded
+_SMALL = 600_000  # products; below that NumPy has answered before a compiled function is loaded
 _SHARED = 8_000_000  # products; less is done by one thread, since others take longer to wake
 _HELD = 4_000_000  # hits of all chunks that are held at once (48 MB); more queries go in several rounds
 

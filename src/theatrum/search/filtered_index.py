@@ -9,22 +9,26 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from theatrum.checks import Constraint, Options
+from theatrum.compress import Int8Quantizer
 from theatrum.contracts import Quantizer, Scores, Vectors
 from theatrum.search import faiss_engine as engine
-from theatrum.search.exact_scan import best_rows, scan_weights
+from theatrum.search.exact_scan import StoredRows, best_rows, scan_weights
 from theatrum.search.faiss_engine import Metric, Positions
 from theatrum.search.fine_copy import Precision
-from theatrum.search.graph_walk import GraphLinks, graph_links, walk
+from theatrum.search.graph_walk import GraphLinks, graph_links, scored_again, walk
 from theatrum.search.hnsw import HNSWIndex
 from theatrum.search.search_plan import SearchPlan, Survivors
 
 Way = Literal["auto", "exact", "graph", "post"]
 
-# What a comparison costs in a walk, where every vector lies elsewhere in memory, against one in a scan (measured at 384
-# dimensions on two cores).
-_WALK_COST = 7.0
+# What a comparison costs in a walk, where every row lies elsewhere in memory, against one in a scan, which reads a row
+# once for all queries that are asked together (measured at 384 dimensions on two cores).
+_WALK_COST, _WALK_COST_OF_MANY = 2.0, 4.5
+_MANY = 8  # queries
 _TWO_HOPS = 2.0  # a walk through survivors compares up to so many times as often as one without a filter
 _GROWTH = 0.8  # comparisons grow with ef to this power
+_FARTHER = 6  # times as far, where too few of the rows near a query pass
+_SPARE = 10  # rows beyond k, at least, that a walk by codes finds for scoring by the vectors
 _STARTS = 32  # survivors from which a walk starts, besides its way down the layers
 _SAMPLE = 64  # queries on which comparisons are counted
 
@@ -53,9 +57,10 @@ def expected_comparisons(unfiltered: float, ef: int, k: int, share: float) -> di
     >>> expected_comparisons(2000.0, 64, 10, 0.5)
     {'graph': 4000.0, 'post': 2000.0}
     >>> round(expected_comparisons(2000.0, 64, 10, 0.05)["post"])
-    8664
+    14783
     """
-    return {"graph": unfiltered * _TWO_HOPS, "post": unfiltered * max(1.0, 2 * k / share / ef) ** _GROWTH}
+    reach = 2 * k * (2 - share) / share / ef
+    return {"graph": unfiltered * _TWO_HOPS, "post": unfiltered * max(1.0, reach) ** _GROWTH}
 
 
 class FilteredIndex(HNSWIndex):
@@ -65,8 +70,9 @@ class FilteredIndex(HNSWIndex):
     compares with all of them when they are few, walks a graph of neighbours on them only when they are some, or walks
     the whole graph and drops what does not pass when they are many; ``search(..., explain=True)`` says which and why.
     A walk that runs dry, or that would cost more than comparing with every survivor, ends in doing that, so a ranking
-    is never cut short. Filters need not be known when the index is built. Below some ten thousand rows `FlatIndex`
-    does as well and takes no time to build.
+    is never cut short. Walks read int8 codes, kept in memory beside the vectors, and score the best by the vectors.
+    Filters need not be known when the index is built. Below some ten thousand rows `FlatIndex` does as well and takes
+    no time to build.
 
     Parameters
     ----------
@@ -138,13 +144,34 @@ class FilteredIndex(HNSWIndex):
         super().fit(X, quantizer)
         return self
 
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes in memory that grow with the collection: vectors or codes, links, and the codes that walks read."""
+        codes = self._rows.total * self._dim if self._quantizer is None else 0
+        return super().memory_bytes + codes
+
     def _structure_changed(self) -> None:
-        self.__dict__.pop("_links", None)
-        self.__dict__.pop("_unfiltered", None)
+        for name in ("_links", "_rough", "_unfiltered"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def _links(self) -> GraphLinks:
         return graph_links(self._index)
+
+    @cached_property
+    def _rough(self) -> StoredRows:
+        """What walks read: one byte a number, a quarter of the memory traffic, whatever the precision of the rows."""
+        if self._quantizer is not None:
+            return self._stored
+        X = self._stored.codes
+        quantizer = Int8Quantizer().fit(X)
+        return StoredRows(quantizer.encode(X), *quantizer.lattice())
+
+    @property
+    def _stored(self) -> StoredRows:
+        stored = engine.stored_rows(self._index, self._quantizer)
+        assert stored is not None  # fit takes no other codes
+        return stored
 
     @cached_property
     def _unfiltered(self) -> dict[int, float]:
@@ -155,65 +182,74 @@ class FilteredIndex(HNSWIndex):
         if ef not in self._unfiltered:
             n = self._rows.total
             rows = np.linspace(0, n - 1, min(_SAMPLE, n)).astype(np.int64)
-            queries = engine.stored(self._index, rows, self._quantizer)
             everything = Survivors(np.ones(n, dtype=bool))
-            self._unfiltered[ef] = float(self._walk(queries, 1, ef, everything, "post", n)[2].mean())
+            self._unfiltered[ef] = float(self._walk(self._stored.decoded(rows), 1, ef, everything, "post", n)[2].mean())
         return self._unfiltered[ef]
 
     def _planned(self, Q: Vectors, k: int, survivors: Survivors) -> tuple[Positions, Scores, SearchPlan]:
-        if survivors.everything:
-            return super()._planned(Q, k, survivors)
         n, p = self._rows.total, len(survivors)
         again = self._fine is not None
         kept = min(k * self.oversample if again else k, p)
         ef = max(self.ef, kept)
-        way, reason = self._choose(kept, ef, survivors)
+        way, reason = self._choose(kept, ef, survivors, len(Q))
         if way == "exact":
             found, values = self._compare(Q, survivors, kept)
             compared = float(p)
         else:
-            budget = n if self.plan != "auto" else max(int(p / _WALK_COST), 4 * ef)
+            budget = n if self.plan != "auto" else max(int(p / _walk_cost(len(Q))), 4 * ef)
             found, values, each = self._walk(Q, kept, ef, survivors, way, budget)
             short = (each < 0) | (found[:, kept - 1] < 0)
+            if way == "post" and short.any():  # what passes lies away from these queries: look farther
+                farther = int(_FARTHER * max(ef, kept * n / p))
+                found[short], values[short], more = self._walk(Q[short], kept, farther, survivors, way, budget)
+                each[short] = np.where(more < 0, more - np.abs(each[short]), more + np.abs(each[short]))
+                short[short] = (more < 0) | (found[short, kept - 1] < 0)
             if short.any():
                 found[short], values[short] = self._compare(Q[short], survivors, kept)
                 reason += f"; {short.sum()} of {len(Q)} walks were given up for comparing with every survivor"
             compared = float(np.abs(each).mean() + p * short.mean())
         found, values = self._score_again(Q, found, k) if again else (found, values)
+        if way == "post" and survivors.everything:
+            way = "index"
         return found, values, SearchPlan(way, p, n, reason, compared)
 
-    def _choose(self, k: int, ef: int, survivors: Survivors) -> tuple[str, str]:
+    def _choose(self, k: int, ef: int, survivors: Survivors, queries: int) -> tuple[str, str]:
         """Name the cheapest way and the reason, costs in comparisons of a scan."""
-        p = len(survivors)
-        if self.plan != "auto":
+        p, each = len(survivors), _walk_cost(queries)
+        if self.plan != "auto" and not survivors.everything:
             return self.plan, "as asked for"
-        if p <= ef * _WALK_COST:
+        if p <= ef * each:
             return "exact", f"comparing with {p} rows is cheaper than any walk"
         walks = expected_comparisons(self._comparisons(ef), ef, k, p / self._rows.total)
-        costs = {"exact": float(p)} | {way: count * _WALK_COST for way, count in walks.items()}
+        costs = {"exact": float(p)} | {way: count * each for way, count in walks.items()}
         way = min(costs, key=lambda one: costs[one])
         said = ", ".join(f"{one} {cost:.0f}" for one, cost in sorted(costs.items(), key=lambda item: item[1]))
         return way, f"expected costs in comparisons of a scan: {said}"
 
     def _compare(self, Q: Vectors, survivors: Survivors, k: int) -> tuple[Positions, Scores]:
         """Compare with every survivor, by the codes."""
-        stored = engine.stored_rows(self._index, self._quantizer)
-        assert stored is not None  # fit takes no other codes
-        return best_rows(stored, Q, k, squared=self.metric == "l2", rows=survivors.rows)
+        rows = None if survivors.everything else survivors.rows
+        return best_rows(self._stored, Q, k, squared=self.metric == "l2", rows=rows)
 
     def _walk(
         self, Q: Vectors, k: int, ef: int, survivors: Survivors, way: str, budget: int
     ) -> tuple[Positions, Scores, Positions]:
-        stored = engine.stored_rows(self._index, self._quantizer)
-        assert stored is not None
-        squared = self.metric == "l2"
-        weights, step, constants = scan_weights(stored, Q, squared)
+        rough, squared = self._rough, self.metric == "l2"
+        weights, step, constants = scan_weights(rough, Q, squared)
         # Spread over the survivors rather than drawn: the same search then takes the same way.
-        starts = survivors.rows[np.linspace(0, len(survivors) - 1, min(_STARTS, len(survivors))).astype(np.int64)]
-        through_survivors = way == "graph"
+        spread = np.linspace(0, len(survivors) - 1, min(_STARTS, len(survivors)) if way == "graph" else 0)
+        starts = survivors.rows[spread.astype(np.int64)]
+        finer = self._quantizer is None
+        keep = min(k + max(k, _SPARE), len(survivors)) if finer else k
         found, values, compared = walk(
-            stored.codes, weights, step, self._links, survivors.mask, starts[: 0 if survivors.everything else None],
-            ef=ef, keep=k if through_survivors else max(k, min(2 * k, len(survivors))), squared=squared,
-            through_survivors=through_survivors, budget=budget,
+            rough.codes, weights, step, self._links, survivors.mask, starts,
+            ef=max(ef, keep), keep=keep, squared=squared, through_survivors=way == "graph", budget=budget,
         )  # fmt: skip
-        return found[:, :k].copy(), values[:, :k] + constants, compared
+        if not finer:
+            return found, values + constants, compared
+        weights, step, _ = scan_weights(self._stored, Q, squared)
+        return *scored_again(self._stored.codes, weights, step, found, k, squared), compared
+
+
+def _walk_cost(queries: int) -> float:
+    return _WALK_COST_OF_MANY if queries >= _MANY else _WALK_COST

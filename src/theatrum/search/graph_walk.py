@@ -3,16 +3,17 @@
 Two ways through the lowest layer, both best-first:
 
 - *through survivors*: only rows that pass are visited. A neighbour that does not pass is replaced by its own
-  neighbours that do (two hops, as in ACORN-1), so that the walk stays connected when few rows pass. It ends when the
-  best row that waits is worse than the ``ef`` best rows found.
-- *through all rows*: the usual walk, in which rows that do not pass lead on but are not kept. It ends when the best row
-  that waits is worse than the ``ef`` best rows of all, as without a filter, and worse than the rows kept.
+  neighbours that do (two hops, as in ACORN-1), so that the walk stays connected when few rows pass.
+- *through all rows*: the usual walk, in which rows that do not pass lead on but are not kept.
 
-A walk that has compared more rows than its budget is given up; the caller then compares with every survivor.
+A walk holds the best rows that it has seen, and follows the links of the best one that it has not followed yet, until
+it has followed them all. A walk that has compared more rows than its budget is given up; the caller then compares with
+every survivor.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +93,8 @@ def walk(
     ef : int
         How far the walk looks; more finds more and takes longer.
     keep : int
-        Rows to return; at most ``ef`` through survivors.
+        Rows to return. Through all rows the walk looks so far that enough should pass; it is given up where, among the
+        best that it holds, fewer do.
     squared : bool
         Score by minus the squared distance.
     through_survivors : bool
@@ -107,14 +109,75 @@ def walk(
     scores : ndarray of float32, shape (q, keep)
         Without what is constant for a query.
     comparisons : ndarray of int64, shape (q,)
-        Vectors compared; negative where the walk was given up.
+        Vectors compared; negative where the walk was given up, whose rows may not be the best.
     """
     walk_all = _walk_together if len(weights) > 1 else _walk_alone  # other threads take longer to wake than to walk
-    places, values, compared = walk_all(
-        codes, weights, step, links.neighbors, links.offsets, links.layers, links.entry, links.top, mask, starts, ef,
-        max(keep, ef) if through_survivors else keep, squared, through_survivors, budget,
+    n = len(codes)
+    share = max(np.count_nonzero(mask) / n, 1 / n)
+    held = max(ef, keep if through_survivors else math.ceil(keep * (2 - share) / share))
+    keys, compared = walk_all(
+        codes, weights, step, links.neighbors, links.offsets, links.layers, links.entry, links.top, mask, starts,
+        min(held, n), keep, squared, through_survivors, budget,
     )  # fmt: skip
-    return places[:, :keep], values[:, :keep], compared
+    return np.where(keys == _NOTHING, -1, _places(keys)), np.where(keys == _NOTHING, -np.inf, _values(keys)), compared
+
+
+def scored_again(
+    codes: NDArray[Any],
+    weights: NDArray[np.float32],
+    step: NDArray[np.float32],
+    found: Positions,
+    k: int,
+    squared: bool,
+) -> tuple[Positions, Scores]:
+    """Best k of some rows (q, n) by finer codes; -1 is none, equal scores in rising order."""
+    values = _scores_of(codes, weights, step, found, squared)
+    order = np.lexsort((found, -values), axis=1)[:, :k]
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(values, order, axis=1)
+
+
+# A row and its score are one whole number, so that to order rows is to order numbers: the bits of the score as a number
+# that orders alike, then the row, counted down, so that of two equals the first row comes first.
+_NOTHING = np.iinfo(np.int64).min
+_LAST = 0x7FFFFFFF
+
+
+@njit(cache=True, inline="always")
+def _key(value, row):  # type: ignore[no-untyped-def]  # numba finds the types  # noqa: ANN001, ANN202
+    bits = np.int64(np.float32(value).view(np.int32))
+    if bits < 0:
+        bits ^= _LAST
+    return (bits << 32) | (_LAST - np.int64(row))
+
+
+def _places(keys: NDArray[np.int64]) -> Positions:
+    return _LAST - (keys & 0xFFFFFFFF)
+
+
+def _values(keys: NDArray[np.int64]) -> Scores:
+    bits = keys >> 32
+    return np.where(bits < 0, bits ^ _LAST, bits).astype(np.int32).view(np.float32)
+
+
+@njit(cache=True, inline="always")
+def _insert(keys, n, key):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Put a key into a falling list that holds n, whose last falls out; returns how many it holds, and the place."""
+    size = len(keys)
+    if n == size:
+        if key <= keys[size - 1]:
+            return n, size
+        n -= 1
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) >> 1
+        if keys[middle] > key:
+            low = middle + 1
+        else:
+            high = middle
+    for at in range(n, low, -1):
+        keys[at] = keys[at - 1]
+    keys[low] = key
+    return n + 1, low
 
 
 @njit(cache=True, inline="always", fastmath={"reassoc", "contract", "nsz", "arcp"})
@@ -156,52 +219,6 @@ def _score_four(codes, rows, at, weights, step, squared):  # type: ignore[no-unt
     return a, b, c, d
 
 
-@njit(cache=True)
-def _push(values, places, n, value, place):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Put a pair into a heap of n whose largest value is first."""
-    at = n
-    while at > 0 and values[(at - 1) >> 1] < value:
-        values[at], places[at] = values[(at - 1) >> 1], places[(at - 1) >> 1]
-        at = (at - 1) >> 1
-    values[at], places[at] = value, place
-
-
-@njit(cache=True)
-def _pop(values, places, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Take the first pair out of a heap of n."""
-    value, place = values[n - 1], places[n - 1]
-    at, child = 0, 1
-    while child < n - 1:
-        if child + 1 < n - 1 and values[child + 1] > values[child]:
-            child += 1
-        if values[child] <= value:
-            break
-        values[at], places[at] = values[child], places[child]
-        at, child = child, 2 * child + 1
-    values[at], places[at] = value, place
-
-
-@njit(cache=True)
-def _keep(values, places, n, value, place):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Put a pair into a falling list that holds n; the last falls out when it is full. Returns how many it holds."""
-    size = len(values)
-    if n == size:
-        if value <= values[size - 1]:
-            return n
-        n -= 1
-    low, high = 0, n
-    while low < high:
-        middle = (low + high) >> 1
-        if values[middle] >= value:
-            low = middle + 1
-        else:
-            high = middle
-    for at in range(n, low, -1):
-        values[at], places[at] = values[at - 1], places[at - 1]
-    values[low], places[low] = value, place
-    return n + 1
-
-
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
 def _descend(codes, weights, step, squared, neighbors, offsets, layers, entry, top):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Go greedily down to layer 1, filter or not; returns the node, its score, and the comparisons."""
@@ -222,57 +239,62 @@ def _descend(codes, weights, step, squared, neighbors, offsets, layers, entry, t
     return node, score, compared
 
 
+@njit(cache=True, inline="always")
+def _neighbours(  # type: ignore[no-untyped-def]  # noqa: ANN202
+    node, neighbors, offsets, links, mask, survivors_only, seen, stamp, fresh  # noqa: ANN001
+):  # fmt: skip
+    """Collect rows that a node leads to and that were not seen yet; returns how many."""
+    found = 0
+    start = np.int64(offsets[node])
+    for at in range(start, start + links):
+        other = neighbors[at]
+        if other < 0:
+            break
+        if seen[other] == stamp:
+            continue
+        seen[other] = stamp
+        if mask[other] or not survivors_only:
+            fresh[found] = other
+            found += 1
+        elif found < links:
+            inner = np.int64(offsets[other])
+            for far in range(inner, inner + links):
+                next_one = neighbors[far]
+                if next_one < 0 or found >= links:
+                    break
+                if mask[next_one] and seen[next_one] != stamp:
+                    seen[next_one] = stamp
+                    fresh[found] = next_one
+                    found += 1
+    return found
+
+
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
 def _walk_one(  # type: ignore[no-untyped-def]  # noqa: ANN202, C901  # calls inside would cost more than branches
     codes, weights, step, squared, neighbors, offsets, layers, entry, top, mask, starts, survivors_only, budget,  # noqa: ANN001
-    seen, stamp, open_values, open_places, fresh, scores, best_of_all, unused, values, places,  # noqa: ANN001
+    seen, followed, stamp, fresh, scores, held, kept,  # noqa: ANN001
 ):  # fmt: skip
     """Fill the falling list of one query; returns the comparisons, negative when given up."""
     node, score, compared = _descend(codes, weights, step, squared, neighbors, offsets, layers, entry, top)
-    # Through survivors only, what is kept and the best of all are the same.
-    ef, size, kept, known, waiting = len(best_of_all), len(values), 0, 0, 1
-    open_values[0], open_places[0] = score, node
+    n_held, n_kept, cursor, links = 0, 0, 0, layers[1]
     seen[node] = stamp
-    if mask[node]:
-        kept = _keep(values, places, kept, score, node)
+    if mask[node] or not survivors_only:
+        n_held, _ = _insert(held, n_held, _key(score, node))
+    if mask[node] and not survivors_only:
+        n_kept, _ = _insert(kept, n_kept, _key(score, node))
     for row in starts:
         if seen[row] != stamp:
             seen[row] = stamp
             compared += 1
-            value = _score(codes, row, weights, step, squared)
-            kept = _keep(values, places, kept, value, row)
-            _push(open_values, open_places, waiting, value, row)
-            waiting += 1
-    links = layers[1]
-    while waiting:
-        best, node = open_values[0], open_places[0]
-        exhausted = survivors_only or (known == ef and best < best_of_all[ef - 1])
-        if exhausted and kept == size and best < values[size - 1]:
-            break
-        _pop(open_values, open_places, waiting)
-        waiting -= 1
-        found = 0
-        start = np.int64(offsets[node])
-        for at in range(start, start + links):
-            other = neighbors[at]
-            if other < 0:
-                break
-            if seen[other] == stamp:
-                continue
-            seen[other] = stamp
-            if mask[other] or not survivors_only:
-                fresh[found] = other
-                found += 1
-            elif found < links:
-                inner = np.int64(offsets[other])
-                for far in range(inner, inner + links):
-                    next_one = neighbors[far]
-                    if next_one < 0 or found >= links:
-                        break
-                    if mask[next_one] and seen[next_one] != stamp:
-                        seen[next_one] = stamp
-                        fresh[found] = next_one
-                        found += 1
+            key = _key(_score(codes, row, weights, step, squared), row)
+            n_held, _ = _insert(held, n_held, key)
+            if not survivors_only:
+                n_kept, _ = _insert(kept, n_kept, key)
+    # The way down may end at a row that does not pass; its neighbours are followed all the same.
+    following = True
+    while following:
+        followed[node] = stamp
+        found = _neighbours(node, neighbors, offsets, links, mask, survivors_only, seen, stamp, fresh)
         at = 0
         while at + 4 <= found:
             scores[at], scores[at + 1], scores[at + 2], scores[at + 3] = _score_four(
@@ -283,19 +305,26 @@ def _walk_one(  # type: ignore[no-untyped-def]  # noqa: ANN202, C901  # calls in
             scores[at] = _score(codes, fresh[at], weights, step, squared)
             at += 1
         for at in range(found):
-            row, value = fresh[at], scores[at]
-            leads_on = kept < size or value > values[size - 1]
-            if not survivors_only and (known < ef or value > best_of_all[ef - 1]):
-                known = _keep(best_of_all, unused, known, value, row)
-                leads_on = True
-            if leads_on:
-                if mask[row]:
-                    kept = _keep(values, places, kept, value, row)
-                _push(open_values, open_places, waiting, value, row)
-                waiting += 1
+            key = _key(scores[at], fresh[at])
+            if not survivors_only and mask[fresh[at]]:
+                n_kept, _ = _insert(kept, n_kept, key)
+            n_held, place = _insert(held, n_held, key)
+            cursor = min(cursor, place)
         compared += found
         if compared > budget:
             return -compared
+        following = False
+        while cursor < n_held:
+            node = _LAST - (held[cursor] & 0xFFFFFFFF)
+            if followed[node] != stamp:
+                following = True
+                break
+            cursor += 1
+    if survivors_only:
+        n_kept = min(n_held, len(kept))
+        kept[:n_kept] = held[:n_kept]
+    elif kept[-1] < held[n_held - 1] and n_held == len(held):
+        return -compared
     return compared
 
 
@@ -304,26 +333,38 @@ def _walk_all(  # type: ignore[no-untyped-def]  # noqa: ANN202
     survivors_only, budget,  # noqa: ANN001
 ):  # fmt: skip
     queries, n = len(weights), len(codes)
-    values = np.full((queries, keep), -np.inf, dtype=np.float32)
-    places = np.full((queries, keep), -1, dtype=np.int64)
+    kept = np.full((queries, keep), _NOTHING, dtype=np.int64)
     compared = np.zeros(queries, dtype=np.int64)
     together = max(1, min(16, queries))  # queries that share their scratch; one after another
     for group in prange((queries + together - 1) // together):
-        seen = np.zeros(n, dtype=np.uint8)
-        room = min(n, budget + 4 * layers[1] + len(starts)) + 1
-        open_values, open_places = np.empty(room, dtype=np.float32), np.empty(room, dtype=np.int64)
+        seen, followed = np.zeros(n, dtype=np.uint8), np.zeros(n, dtype=np.uint8)
         fresh, scores = np.empty(2 * layers[1], dtype=np.int64), np.empty(2 * layers[1], dtype=np.float32)
-        best_of_all, unused = np.empty(ef, dtype=np.float32), np.empty(ef, dtype=np.int64)
+        held = np.empty(ef, dtype=np.int64)
         for at in range(together):
             query = group * together + at
             if query < queries:
                 compared[query] = _walk_one(
                     codes, weights[query], step, squared, neighbors, offsets, layers, entry, top, mask, starts,
-                    survivors_only, budget, seen, np.uint8(at + 1), open_values, open_places, fresh, scores,
-                    best_of_all, unused, values[query], places[query],
+                    survivors_only, budget, seen, followed, np.uint8(at + 1), fresh, scores, held, kept[query],
                 )  # fmt: skip
-    return places, values, compared
+    return kept, compared
 
 
 _walk_alone = njit(cache=True)(_walk_all)
 _walk_together = njit(cache=True, parallel=True)(_walk_all)
+
+
+@njit(cache=True, parallel=True)
+def _scores_of(codes, weights, step, found, squared):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    values = np.full(found.shape, -np.inf, dtype=np.float32)
+    for query in prange(len(found)):
+        rows, at = found[query], 0
+        while at + 4 <= len(rows) and rows[at + 3] >= 0:  # nothing comes after the first that is none
+            values[query, at], values[query, at + 1], values[query, at + 2], values[query, at + 3] = _score_four(
+                codes, rows, at, weights[query], step, squared
+            )
+            at += 4
+        while at < len(rows) and rows[at] >= 0:
+            values[query, at] = _score(codes, rows[at], weights[query], step, squared)
+            at += 1
+    return values
