@@ -14,6 +14,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from theatrum.contracts import Scores, Vectors
+from theatrum.search.compiled_twice import for_one_and_all
 
 Positions = NDArray[np.int64]
 
@@ -172,5 +173,4 @@ def _scan(codes, weights, step, rows, n, everything, squared, k):  # type: ignor
 
 
 _FAST: frozenset[str] = frozenset(("reassoc", "contract", "nsz", "arcp"))  # sums in any order; NaN stays NaN
-_scan_alone = njit(cache=True, fastmath=set(_FAST))(_scan)
-_scan_together = njit(cache=True, fastmath=set(_FAST), parallel=True)(_scan)
+_scan_alone, _scan_together = for_one_and_all(_scan, fastmath=set(_FAST))

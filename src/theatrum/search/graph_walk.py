@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from theatrum.contracts import Scores
 from theatrum.search.column_kinds import Mask
+from theatrum.search.compiled_twice import for_one_and_all
 
 Positions = NDArray[np.int64]
 
@@ -350,8 +351,7 @@ def _walk_all(  # type: ignore[no-untyped-def]  # noqa: ANN202
     return kept, compared
 
 
-_walk_alone = njit(cache=True)(_walk_all)
-_walk_together = njit(cache=True, parallel=True)(_walk_all)
+_walk_alone, _walk_together = for_one_and_all(_walk_all)
 
 
 @njit(cache=True, parallel=True)
