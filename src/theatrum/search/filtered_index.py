@@ -151,6 +151,7 @@ class FilteredIndex(HNSWIndex):
         return super().memory_bytes + codes
 
     def _structure_changed(self) -> None:
+        super()._structure_changed()
         for name in ("_links", "_rough", "_unfiltered"):
             self.__dict__.pop(name, None)
 
@@ -162,16 +163,15 @@ class FilteredIndex(HNSWIndex):
     def _rough(self) -> StoredRows:
         """What walks read: one byte a number, a quarter of the memory traffic, whatever the precision of the rows."""
         if self._quantizer is not None:
-            return self._stored
-        X = self._stored.codes
+            return self._precise
+        X = self._precise.codes
         quantizer = Int8Quantizer().fit(X)
         return StoredRows(quantizer.encode(X), *quantizer.lattice())
 
     @property
-    def _stored(self) -> StoredRows:
-        stored = engine.stored_rows(self._index, self._quantizer)
-        assert stored is not None  # fit takes no other codes
-        return stored
+    def _precise(self) -> StoredRows:
+        assert self._stored is not None  # fit takes no other codes
+        return self._stored
 
     @cached_property
     def _unfiltered(self) -> dict[int, float]:
@@ -183,7 +183,9 @@ class FilteredIndex(HNSWIndex):
             n = self._rows.total
             rows = np.linspace(0, n - 1, min(_SAMPLE, n)).astype(np.int64)
             everything = Survivors(np.ones(n, dtype=bool))
-            self._unfiltered[ef] = float(self._walk(self._stored.decoded(rows), 1, ef, everything, "post", n)[2].mean())
+            self._unfiltered[ef] = float(
+                self._walk(self._precise.decoded(rows), 1, ef, everything, "post", n)[2].mean()
+            )
         return self._unfiltered[ef]
 
     def _planned(self, Q: Vectors, k: int, survivors: Survivors) -> tuple[Positions, Scores, SearchPlan]:
@@ -229,7 +231,7 @@ class FilteredIndex(HNSWIndex):
     def _compare(self, Q: Vectors, survivors: Survivors, k: int) -> tuple[Positions, Scores]:
         """Compare with every survivor, by the codes."""
         rows = None if survivors.everything else survivors.rows
-        return best_rows(self._stored, Q, k, squared=self.metric == "l2", rows=rows)
+        return best_rows(self._precise, Q, k, squared=self.metric == "l2", rows=rows)
 
     def _walk(
         self, Q: Vectors, k: int, ef: int, survivors: Survivors, way: str, budget: int
@@ -247,8 +249,8 @@ class FilteredIndex(HNSWIndex):
         )  # fmt: skip
         if not finer:
             return found, values + constants, compared
-        weights, step, _ = scan_weights(self._stored, Q, squared)
-        return *scored_again(self._stored.codes, weights, step, found, k, squared), compared
+        weights, step, _ = scan_weights(self._precise, Q, squared)
+        return *scored_again(self._precise.codes, weights, step, found, k, squared), compared
 
 
 def _walk_cost(queries: int) -> float:

@@ -44,7 +44,7 @@ class FlatIndex(VectorIndex):
         return engine.flat_index(sample.shape[1], self.metric, quantizer)
 
     def _candidates(self, Q: Vectors, n: int, survivors: Survivors | None) -> tuple[Positions, Scores]:
-        stored = engine.stored_rows(self._index, self._quantizer)
+        stored = self._stored
         if stored is None:
             return super()._candidates(Q, n, survivors)
         rows = None if survivors is None else survivors.rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, overload
 
@@ -14,10 +15,11 @@ from theatrum.compress import Int8Quantizer
 from theatrum.contracts import Attributes, Ids, Quantizer, Scores, Vectors, Where
 from theatrum.persistence import load_arrays, save_arrays
 from theatrum.search import faiss_engine as engine
-from theatrum.search.exact_scan import best_rows
+from theatrum.search.exact_scan import StoredRows, best_rows
 from theatrum.search.faiss_engine import Metric, Positions
 from theatrum.search.fine_copy import FILE as FINE_FILE
 from theatrum.search.fine_copy import FineCopy, Precision
+from theatrum.search.huge_pages import ask_for_huge_pages
 from theatrum.search.index_contents import IndexContents
 from theatrum.search.named_rows import NamedRows
 from theatrum.search.search_plan import SearchPlan, Survivors
@@ -90,6 +92,7 @@ class VectorIndex:
     def attach(self, quantizer: Quantizer) -> None:
         """Give an index that was opened from disk the quantizer that its codes belong to."""
         self._quantizer = quantizer
+        self._structure_changed()
 
     def add(self, ids: Sequence[str], X: Vectors, attributes: Attributes | None = None) -> None:
         """Add vectors.
@@ -237,6 +240,15 @@ class VectorIndex:
 
     def _structure_changed(self) -> None:
         """Forget what was learnt of the structure."""
+        self.__dict__.pop("_stored", None)
+
+    @cached_property
+    def _stored(self) -> StoredRows | None:
+        """Vectors or codes where they lie; None where they do not lie in one piece."""
+        stored = engine.stored_rows(self._index, self._quantizer)
+        if stored is not None:
+            ask_for_huge_pages(stored.codes)
+        return stored
 
     # How a search goes.
 
@@ -301,8 +313,8 @@ class VectorIndex:
 
     def _exact(self, Q: Vectors, positions: Positions, k: int) -> tuple[Positions, Scores]:
         """Compare with every one of some positions."""
-        stored = engine.stored_rows(self._index, self._quantizer) if self._fine is None else None
-        if stored is not None:
+        stored = self._stored
+        if stored is not None and self._fine is None:
             return best_rows(stored, Q, min(k, len(positions)), squared=self.metric == "l2", rows=positions)
         best_values = np.full((len(Q), 0), -np.inf, dtype=np.float32)
         best = np.zeros((len(Q), 0), dtype=np.int64)
