@@ -15,7 +15,7 @@ from theatrum.search import faiss_engine as engine
 from theatrum.search.exact_scan import StoredRows, best_rows, scan_weights
 from theatrum.search.faiss_engine import Metric, Positions
 from theatrum.search.fine_copy import Precision
-from theatrum.search.graph_walk import GraphLinks, graph_links, scored_again, walk
+from theatrum.search.graph_walk import REACH, GraphLinks, graph_links, scored_again, walk
 from theatrum.search.hnsw import HNSWIndex
 from theatrum.search.search_plan import SearchPlan, Survivors
 
@@ -43,7 +43,7 @@ def expected_comparisons(unfiltered: float, ef: int, k: int, share: float) -> di
     ef : int
         How far it looks.
     k : int
-        Hits wanted; twice as many are kept.
+        Hits wanted.
     share : float
         Part of the rows that passes.
 
@@ -57,9 +57,9 @@ def expected_comparisons(unfiltered: float, ef: int, k: int, share: float) -> di
     >>> expected_comparisons(2000.0, 64, 10, 0.5)
     {'graph': 4000.0, 'post': 2000.0}
     >>> round(expected_comparisons(2000.0, 64, 10, 0.05)["post"])
-    14783
+    6883
     """
-    reach = 2 * k * (2 - share) / share / ef
+    reach = REACH * k / share / ef
     return {"graph": unfiltered * _TWO_HOPS, "post": unfiltered * max(1.0, reach) ** _GROWTH}
 
 
@@ -245,7 +245,7 @@ class FilteredIndex(HNSWIndex):
         keep = min(k + max(k, _SPARE), len(survivors)) if finer else k
         found, values, compared = walk(
             rough.codes, weights, step, self._links, survivors.mask, starts,
-            ef=max(ef, keep), keep=keep, squared=squared, through_survivors=way == "graph", budget=budget,
+            ef=max(ef, keep), wanted=k, keep=keep, squared=squared, through_survivors=way == "graph", budget=budget,
         )  # fmt: skip
         if not finer:
             return found, values + constants, compared

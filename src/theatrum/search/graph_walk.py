@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
 from numpy.typing import NDArray
 
 from theatrum.contracts import Scores
@@ -26,6 +26,9 @@ from theatrum.search.column_kinds import Mask
 from theatrum.search.compiled_twice import for_one_and_all
 
 Positions = NDArray[np.int64]
+
+REACH = 1.5  # times the hits asked for should pass among the rows that a walk through all rows holds
+_ENOUGH = 0.6  # of them must, or what passes lies elsewhere
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def walk(
     starts: Positions,
     *,
     ef: int,
+    wanted: int,
     keep: int,
     squared: bool,
     through_survivors: bool,
@@ -93,9 +97,11 @@ def walk(
         Rows that pass, from which the walk starts too: the graph around the query may hold none.
     ef : int
         How far the walk looks; more finds more and takes longer.
+    wanted : int
+        Hits that are asked for. Through all rows the walk looks so far that somewhat more should pass; it is given up
+        where, among the best rows that it holds, clearly fewer do.
     keep : int
-        Rows to return. Through all rows the walk looks so far that enough should pass; it is given up where, among the
-        best that it holds, fewer do.
+        Rows to return, at least as many.
     squared : bool
         Score by minus the squared distance.
     through_survivors : bool
@@ -115,10 +121,11 @@ def walk(
     walk_all = _walk_together if len(weights) > 1 else _walk_alone  # other threads take longer to wake than to walk
     n = len(codes)
     share = max(np.count_nonzero(mask) / n, 1 / n)
-    held = max(ef, keep if through_survivors else math.ceil(keep * (2 - share) / share))
+    held = max(ef, keep if through_survivors else math.ceil(REACH * wanted / share))
     keys, compared = walk_all(
         codes, weights, step, links.neighbors, links.offsets, links.layers, links.entry, links.top, mask, starts,
-        min(held, n), keep, squared, through_survivors, budget,
+        min(held, n), keep, math.ceil(_ENOUGH * wanted), squared, through_survivors, budget,
+        min(get_num_threads(), len(weights)),
     )  # fmt: skip
     return np.where(keys == _NOTHING, -1, _places(keys)), np.where(keys == _NOTHING, -np.inf, _values(keys)), compared
 
@@ -273,7 +280,7 @@ def _neighbours(  # type: ignore[no-untyped-def]  # noqa: ANN202
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
 def _walk_one(  # type: ignore[no-untyped-def]  # noqa: ANN202, C901  # calls inside would cost more than branches
     codes, weights, step, squared, neighbors, offsets, layers, entry, top, mask, starts, survivors_only, budget,  # noqa: ANN001
-    seen, followed, stamp, fresh, scores, held, kept,  # noqa: ANN001
+    needed, seen, followed, stamp, fresh, scores, held, kept,  # noqa: ANN001
 ):  # fmt: skip
     """Fill the falling list of one query; returns the comparisons, negative when given up."""
     node, score, compared = _descend(codes, weights, step, squared, neighbors, offsets, layers, entry, top)
@@ -324,30 +331,31 @@ def _walk_one(  # type: ignore[no-untyped-def]  # noqa: ANN202, C901  # calls in
     if survivors_only:
         n_kept = min(n_held, len(kept))
         kept[:n_kept] = held[:n_kept]
-    elif kept[-1] < held[n_held - 1] and n_held == len(held):
+    elif n_held == len(held) and kept[needed - 1] < held[n_held - 1]:
         return -compared
     return compared
 
 
 def _walk_all(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    codes, weights, step, neighbors, offsets, layers, entry, top, mask, starts, ef, keep, squared,  # noqa: ANN001
-    survivors_only, budget,  # noqa: ANN001
+    codes, weights, step, neighbors, offsets, layers, entry, top, mask, starts, ef, keep, needed, squared,  # noqa: ANN001
+    survivors_only, budget, parts,  # noqa: ANN001
 ):  # fmt: skip
     queries, n = len(weights), len(codes)
     kept = np.full((queries, keep), _NOTHING, dtype=np.int64)
     compared = np.zeros(queries, dtype=np.int64)
-    together = max(1, min(16, queries))  # queries that share their scratch; one after another
-    for group in prange((queries + together - 1) // together):
-        seen, followed = np.zeros(n, dtype=np.uint8), np.zeros(n, dtype=np.uint8)
+    for part in prange(parts):
+        # Whether a row was seen is said by the number of the walk, so that it need not be wiped after each.
+        seen, followed, number = np.zeros(n, dtype=np.uint8), np.zeros(n, dtype=np.uint8), 0
         fresh, scores = np.empty(2 * layers[1], dtype=np.int64), np.empty(2 * layers[1], dtype=np.float32)
         held = np.empty(ef, dtype=np.int64)
-        for at in range(together):
-            query = group * together + at
-            if query < queries:
-                compared[query] = _walk_one(
-                    codes, weights[query], step, squared, neighbors, offsets, layers, entry, top, mask, starts,
-                    survivors_only, budget, seen, followed, np.uint8(at + 1), fresh, scores, held, kept[query],
-                )  # fmt: skip
+        for query in range(part * queries // parts, (part + 1) * queries // parts):
+            number += 1
+            if number == 256:
+                seen[:], followed[:], number = 0, 0, 1
+            compared[query] = _walk_one(
+                codes, weights[query], step, squared, neighbors, offsets, layers, entry, top, mask, starts,
+                survivors_only, budget, needed, seen, followed, np.uint8(number), fresh, scores, held, kept[query],
+            )  # fmt: skip
     return kept, compared
 
 
