@@ -95,11 +95,15 @@ def best_rows(
     looked = np.empty(0, dtype=np.int64) if rows is None else rows
     depth = min(k, _CHUNK)
     scan = _scan_together if len(Q) * n * stored.codes.shape[1] >= _SHARED else _scan_alone
-    together = max(1, _HELD // (-(-n // _CHUNK) * depth))
+    together = max(4, _HELD // (-(-n // _CHUNK) * depth) // 4 * 4)
+    if len(Q) > 1 and not squared:
+        # Four queries share what is loaded; with some of zeros all are scored alike, to the last bit.
+        weights = np.vstack([weights, np.zeros((-len(Q) % 4, weights.shape[1]), dtype=np.float32)])
     positions, scores = np.empty((len(Q), k), dtype=np.int64), np.empty((len(Q), k), dtype=np.float32)
     for first in range(0, len(Q), together):
         part = slice(first, first + together)
         values, places = scan(stored.codes, weights[part], step, looked, n, rows is None, squared, depth)
+        values, places = values[: len(Q) - first], places[: len(Q) - first]
         order = np.lexsort((places, -values), axis=1)[:, :k]
         positions[part] = np.take_along_axis(places, order, axis=1)
         scores[part] = np.take_along_axis(values, order, axis=1) + constants[part]
@@ -145,28 +149,67 @@ def _insert(value, place, values, places):  # type: ignore[no-untyped-def]  # nu
     values[at], places[at] = value, place
 
 
-def _scan(codes, weights, step, rows, n, everything, squared, k):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@njit(cache=True, inline="always")
+def _score(codes, row, weights, step, query, squared):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    total = np.float32(0)
+    if squared:
+        for j in range(codes.shape[1]):
+            away = weights[query, j] - step[j] * np.float32(codes[row, j])
+            total -= away * away
+    else:
+        for j in range(codes.shape[1]):
+            total += weights[query, j] * np.float32(codes[row, j])
+    return total
+
+
+@njit(cache=True, inline="always")
+def _eight_scores(codes, row, other, weights, query, scores):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Products of two rows with four queries: every number that is loaded is used several times."""
+    a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    e, f, g, h = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    for j in range(codes.shape[1]):
+        x, y = np.float32(codes[row, j]), np.float32(codes[other, j])
+        a += weights[query, j] * x
+        b += weights[query + 1, j] * x
+        c += weights[query + 2, j] * x
+        d += weights[query + 3, j] * x
+        e += weights[query, j] * y
+        f += weights[query + 1, j] * y
+        g += weights[query + 2, j] * y
+        h += weights[query + 3, j] * y
+    scores[0, 0], scores[1, 0], scores[2, 0], scores[3, 0] = a, b, c, d
+    scores[0, 1], scores[1, 1], scores[2, 1], scores[3, 1] = e, f, g, h
+
+
+def _scan(codes, weights, step, rows, n, everything, squared, k):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, C901
     """Best k of each chunk of rows, for every query: (q, chunks * k) scores and positions."""
-    d, queries = codes.shape[1], len(weights)
+    queries = len(weights)
     chunks = (n + _CHUNK - 1) // _CHUNK
     values = np.full((queries, chunks * k), -np.inf, dtype=np.float32)
     places = np.full((queries, chunks * k), -1, dtype=np.int64)
+    fours = 0 if squared else queries // 4 * 4
     for chunk in prange(chunks):
         first, last = chunk * _CHUNK, min(n, (chunk + 1) * _CHUNK)
+        scores, own = np.empty((4, 2), dtype=np.float32), slice(chunk * k, (chunk + 1) * k)
         for start in range(first, last, _IN_CACHE):
-            for query in range(queries):
-                best = values[query, chunk * k : (chunk + 1) * k]
-                where = places[query, chunk * k : (chunk + 1) * k]
-                for number in range(start, min(last, start + _IN_CACHE)):
+            end = min(last, start + _IN_CACHE)
+            for query in range(0, fours, 4):
+                for number in range(start, end, 2):
                     row = number if everything else rows[number]
-                    total = np.float32(0)
-                    if squared:
-                        for j in range(d):
-                            away = weights[query, j] - step[j] * np.float32(codes[row, j])
-                            total -= away * away
-                    else:
-                        for j in range(d):
-                            total += weights[query, j] * np.float32(codes[row, j])
+                    pair = min(number + 1, end - 1)  # an odd row at the end is its own pair, and counted once
+                    other = pair if everything else rows[pair]
+                    _eight_scores(codes, row, other, weights, query, scores)
+                    for at in range(4):
+                        best, where = values[query + at, own], places[query + at, own]
+                        if scores[at, 0] > best[-1]:
+                            _insert(scores[at, 0], row, best, where)
+                        if scores[at, 1] > best[-1] and other != row:
+                            _insert(scores[at, 1], other, best, where)
+            for query in range(fours, queries):
+                best, where = values[query, own], places[query, own]
+                for number in range(start, end):
+                    row = number if everything else rows[number]
+                    total = _score(codes, row, weights, step, query, squared)
                     if total > best[-1]:
                         _insert(total, row, best, where)
     return values, places

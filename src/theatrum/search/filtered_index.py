@@ -23,7 +23,7 @@ Way = Literal["auto", "exact", "graph", "post"]
 
 # What a comparison costs in a walk, where every row lies elsewhere in memory, against one in a scan, which reads a row
 # once for all queries that are asked together (measured at 384 dimensions on two cores).
-_WALK_COST, _WALK_COST_OF_MANY = 2.0, 4.5
+_WALK_COST, _WALK_COST_OF_MANY = 1.0, 6.0
 _MANY = 8  # queries
 _TWO_HOPS = 2.0  # a walk through survivors compares up to so many times as often as one without a filter
 _GROWTH = 0.8  # comparisons grow with ef to this power

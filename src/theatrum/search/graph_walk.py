@@ -27,7 +27,7 @@ from theatrum.search.compiled_twice import for_one_and_all
 
 Positions = NDArray[np.int64]
 
-REACH = 1.5  # times the hits asked for should pass among the rows that a walk through all rows holds
+REACH = 1.25  # times the hits asked for should pass among the rows that a walk through all rows holds
 _ENOUGH = 0.6  # of them must, or what passes lies elsewhere
 
 
