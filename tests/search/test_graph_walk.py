@@ -51,7 +51,7 @@ def test_without_a_filter_it_finds_what_faiss_finds(graph):
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.03])
 def test_under_a_filter_it_finds_nearly_all_and_nothing_else(graph, survivors, share):
     mask = rng.random(N) < share
-    found, values, compared = walked(graph, mask, survivors=survivors, ef=100)
+    found, values, compared = walked(graph, mask, survivors=survivors, ef=max(100, round(20 / share)))
     truth, _ = best_rows(StoredRows(X), Q, K, squared=graph[1], rows=np.flatnonzero(mask))
     assert mask[found[found >= 0]].all()
     assert np.mean([len(set(a) & set(b)) / K for a, b in zip(found, truth, strict=True)]) > 0.95

@@ -181,7 +181,7 @@ def _eight_scores(codes, row, other, weights, query, scores):  # type: ignore[no
     scores[0, 1], scores[1, 1], scores[2, 1], scores[3, 1] = e, f, g, h
 
 
-def _scan(codes, weights, step, rows, n, everything, squared, k):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, C901
+def _scan(codes, weights, step, rows, n, everything, squared, k):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Best k of each chunk of rows, for every query: (q, chunks * k) scores and positions."""
     queries = len(weights)
     chunks = (n + _CHUNK - 1) // _CHUNK

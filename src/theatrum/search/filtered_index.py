@@ -57,7 +57,7 @@ def expected_comparisons(unfiltered: float, ef: int, k: int, share: float) -> di
     >>> expected_comparisons(2000.0, 64, 10, 0.5)
     {'graph': 4000.0, 'post': 2000.0}
     >>> round(expected_comparisons(2000.0, 64, 10, 0.05)["post"])
-    6883
+    5949
     """
     reach = REACH * k / share / ef
     return {"graph": unfiltered * _TWO_HOPS, "post": unfiltered * max(1.0, reach) ** _GROWTH}
@@ -198,7 +198,7 @@ class FilteredIndex(HNSWIndex):
             found, values = self._compare(Q, survivors, kept)
             compared = float(p)
         else:
-            budget = n if self.plan != "auto" else max(int(p / _walk_cost(len(Q))), 4 * ef)
+            budget = n if self.plan != "auto" else max(p, 4 * ef)
             found, values, each = self._walk(Q, kept, ef, survivors, way, budget)
             short = (each < 0) | (found[:, kept - 1] < 0)
             if way == "post" and short.any():  # what passes lies away from these queries: look farther
