@@ -160,6 +160,17 @@ def test_attributes_come_back_as_they_were(tmp_path):
 ODD = ["a b", "O'Hare", 'say "x"', "straße", "a,b", "SELECT", "%_", "x\ny", "\\", "日本"]
 
 
+def test_a_change_is_one_commit(collection):
+    for change in (
+        lambda: collection.add(["x", "y"], vectors(2), {"year": [1, 2]}),
+        lambda: collection.upsert(["x", "n3"], vectors(2)),
+        lambda: collection.delete(["x", "n4"]),
+    ):
+        before = collection.version
+        change()
+        assert collection.version == before + 1
+
+
 def test_odd_names(tmp_path):
     collection = VectorCollection.create(tmp_path / "c", D)
     collection.add(ODD, vectors(len(ODD)), {name: [name] * len(ODD) for name in ODD if "\n" not in name})

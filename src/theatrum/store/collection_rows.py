@@ -82,8 +82,9 @@ def row_batch(table: LanceTable, names: Sequence[str], X: Vectors, columns: Mapp
     for name, array in columns.items():
         if name in known and not _fits(array.type, known[name]):
             table.widen(name, array.type)
-    new = [pa.field(name, array.type) for name, array in columns.items() if name not in known]
-    table.add_columns([field for field in new if field.type != pa.null()])
+    kinds = {name: array.type for name, array in columns.items() if name not in known and array.type != pa.null()}
+    if kinds:
+        table.add_columns([pa.field(name, kind) for name, kind in kinds.items()])
     arrays: dict[str, Any] = {
         ID: pa.array(names, pa.string()),
         VECTOR: pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), X.shape[1]),
