@@ -19,6 +19,7 @@ from theatrum.text.minilm import MiniLM
 
 _SHARES = (0.001, 0.01, 0.05, 0.2, 0.5, 0.9)
 _CORRELATIONS = (-1.0, 0.0, 1.0)
+_SELECTOR, _EFFORTS, _NONE = "faiss selector", (256, 1024), 10.0
 _NOISE = 0.3  # of the distance to the nearest neighbour
 _WAYS = ("exact", "graph", "post")
 
@@ -41,17 +42,24 @@ class ForcedWay:
 class FaissSelector:
     """FAISS's own filter (IDSelector in the walk) on the same graph; finds too few when few rows pass."""
 
-    def __init__(self, index: FilteredIndex) -> None:
+    def __init__(self, index: FilteredIndex, ef: int) -> None:
         self.index = index
+        self.ef = ef
 
     def search(self, Q: Vectors, k: int, where: Any = None) -> tuple[Ids, Scores]:
         """Search through the selector."""
         index, lib = self.index, engine.faiss()
         held = index.contents
         survivors = held.rows.survivors(where)
-        parameters = lib.SearchParametersHNSW(efSearch=index.ef, sel=lib.IDSelectorBitmap(survivors.bits))
+        parameters = lib.SearchParametersHNSW(efSearch=self.ef, sel=lib.IDSelectorBitmap(survivors.bits))
         values, found = held.structure.search(unit_rows(Q), k, params=parameters)
         return held.rows.labels[found], values
+
+
+def _qualified(cell: Mapping[str, FilteredCell]) -> list[float]:
+    """Queries a second of the selector's efforts that find enough."""
+    found = [one for name, one in cell.items() if name.startswith(_SELECTOR) and one.recall >= 0.95]
+    return [one.queries_per_second for one in found]
 
 
 def noisy_copies(X: Vectors, n: int, random_state: int) -> Vectors:
@@ -81,7 +89,8 @@ def measured(X: Vectors, Q: Vectors, seed: int, rounds: int) -> dict[tuple[float
     index = FilteredIndex(ef_construction=100).fit(X[:10_000])
     index.add([str(row) for row in range(len(X))], X, {name: column.tolist() for name, column in values.items()})
     methods: Mapping[str, Any] = {"auto": index, **{way: ForcedWay(index, way) for way in _WAYS}}
-    methods = {**methods, "faiss selector": FaissSelector(index)}
+    methods = {**methods, _SELECTOR: FaissSelector(index, index.ef)}
+    methods |= {f"{_SELECTOR}, ef={ef}": FaissSelector(index, ef) for ef in _EFFORTS}
     filters = {f"{name} < {share}": column < share for name, column in values.items() for share in _SHARES}
     cells = filtered_search_benchmark(methods, X, Q, filters, rounds=rounds)
     names = list(values)
@@ -118,11 +127,19 @@ def claim_027(scale: Scale) -> Outcome:
         spread.append(1 / 1.5 - max(worst.values()))
         ahead.append(
             min(
-                cell["auto"].queries_per_second / cell["faiss selector"].queries_per_second - 2
+                cell["auto"].queries_per_second / cell[_SELECTOR].queries_per_second - 2
                 for (share, _), cell in run.items()
                 if share <= 0.05
             )
         )
+    few = [
+        min(
+            (cell["auto"].queries_per_second / max(_qualified(cell)) if _qualified(cell) else _NONE) - 2
+            for (share, _), cell in run.items()
+            if share <= 0.05
+        )
+        for run in runs
+    ]
     table = {
         f"pass {share:.1%}, correlation {correlation:+.0f}": {
             method: {
@@ -153,14 +170,22 @@ def claim_027(scale: Scale) -> Outcome:
             Inequality(
                 "auto: queries/s >= 2 x FAISS's selector where at most 5% pass (worst cell)", ahead, "seeds", bound=None
             ),
+            Inequality(
+                "auto: queries/s >= 2 x FAISS's selector at recall >= 0.95 where at most 5% pass (worst cell)",
+                few, "seeds", bound=None,
+            ),
         ],
         notes=(
             f"{n} vectors made of MiniLM vectors of 4000 newsgroup messages by noise of 0.3 of the neighbour distance, "
             "300 held-out messages as queries, 3 seeds of noise and attributes, 18 cells of selectivity and "
             "correlation. The card asks for the fewest comparisons; the plan goes for time instead, since a comparison "
-            "in a scan costs a seventh of one in a walk, so the second inequality is in queries/s, and comparisons are "
-            "recorded. Its 0.7 leaves room for a choice made without a clock. The 100,000 vectors of the card were "
-            "left for a larger machine. The window tree for ranges and the gamma expansion are not built."
+            "in a scan of many queries costs a sixth of one in a walk, so the second inequality is in queries/s, and "
+            "comparisons are recorded. Its 0.7 leaves room for a choice made without a clock. FAISS's selector is "
+            "asked with the same ef of 64, where it finds a third to two thirds of the neighbours at 5%, fewer below. "
+            "That we are not twice as fast as that was seen before the last statement, which compares at equal recall, "
+            f"was added (ef of {_EFFORTS} too; where none finds 95%, the ratio counts as {_NONE:g}). The 100,000 "
+            "vectors of the card were left for a larger machine. The window tree for ranges and the gamma expansion "
+            "are not built."
         ),
         recorded={"cells": table},
     )  # fmt: skip
