@@ -105,7 +105,8 @@ def repair_store(path: str | Path, *, roll_back: bool = False) -> list[Finding]:
                 shutil.rmtree(left, ignore_errors=True)
     if (folder / CONFIG).is_file():
         with suppress(ValueError, RuntimeError):
-            _remove_damaged_segments(folder)
+            with LanceTable(folder, TABLE).writing():
+                _remove_damaged_segments(folder)
             VectorCollection(folder).compact()
     return check_store(folder)
 
