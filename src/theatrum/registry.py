@@ -17,7 +17,16 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Literal, TypeAlias, get_args
 
 Kind: TypeAlias = Literal[
-    "encoder", "token encoder", "token reducer", "refiner", "quantizer", "index", "reranker", "retriever", "fusion"
+    "encoder",
+    "token encoder",
+    "token reducer",
+    "refiner",
+    "quantizer",
+    "index",
+    "reranker",
+    "retriever",
+    "fusion",
+    "predictor",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 GROUPS: dict[Kind, str] = {
@@ -30,6 +39,7 @@ GROUPS: dict[Kind, str] = {
     "reranker": "theatrum.rerankers",
     "retriever": "theatrum.retrievers",
     "fusion": "theatrum.fusions",
+    "predictor": "theatrum.predictors",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from theatrum.cache import cache_folder
-from theatrum.data.collection import Collection, Document, LabelledTexts, PlainText, SentencePairs
+from theatrum.data.collection import Collection, Document, LabelledImages, LabelledTexts, PlainText, SentencePairs
 from theatrum.data.corpus import CorpusReader, CorpusSummary, read_corpus
 from theatrum.data.datasets import describe, is_collection, load, names
 from theatrum.data.interactions import Interactions
@@ -16,6 +16,7 @@ __all__ = [
     "CorpusSummary",
     "Document",
     "Interactions",
+    "LabelledImages",
     "LabelledTexts",
     "PlainText",
     "SentencePairs",

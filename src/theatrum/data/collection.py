@@ -154,3 +154,19 @@ class PlainText:
     """
 
     lines: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Grey images with a label each.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, height, width)
+        0 is black.
+    labels : ndarray of uint8, shape (n,)
+        Class numbers.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]

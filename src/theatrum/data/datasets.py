@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gzip
 import hashlib
 import io
 import json
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from theatrum.cache import cache_folder
-from theatrum.data.collection import Collection, Document, LabelledTexts, PlainText, SentencePairs
+from theatrum.data.collection import Collection, Document, LabelledImages, LabelledTexts, PlainText, SentencePairs
 from theatrum.data.interactions import Interactions
 
 DATA = "THEATRUM_DATA"
@@ -84,8 +86,8 @@ def load(name: str) -> Any:
 
     Returns
     -------
-    Collection, SentencePairs, LabelledTexts, PlainText or Interactions
-        By the kind of the set.
+    Collection, SentencePairs, LabelledTexts, PlainText, Interactions, dict of arrays or dict of LabelledImages
+        By the kind of the set; arrays by name, images by split.
 
     Raises
     ------
@@ -235,10 +237,32 @@ def _interactions(name: str, entry: Mapping[str, Any], found: Mapping[str, bytes
     )
 
 
+def _arrays(name: str, entry: Mapping[str, Any], found: Mapping[str, bytes]) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(found["arrays"]), allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+
+
+def _images(name: str, entry: Mapping[str, Any], found: Mapping[str, bytes]) -> dict[str, LabelledImages]:
+    splits = {role.removesuffix("_images") for role in found if role.endswith("_images")}
+    return {
+        split: LabelledImages(_idx(found[f"{split}_images"]), _idx(found[f"{split}_labels"])) for split in sorted(splits)
+    }
+
+
+def _idx(raw: bytes) -> NDArray[np.uint8]:
+    """An array in the IDX format of MNIST: the number of axes in byte 3, their lengths, then the bytes."""
+    content = gzip.decompress(raw)
+    axes = content[3]
+    shape = np.frombuffer(content, ">u4", axes, 4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
 _READERS: dict[str, Callable[[str, Mapping[str, Any], Mapping[str, bytes]], Any]] = {
     "retrieval": _collection,
     "pairs": _pairs,
     "labelled": _labelled,
     "text": _text,
     "interactions": _interactions,
+    "arrays": _arrays,
+    "images": _images,
 }

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from theatrum.refine.neighbors import knn
+    from theatrum.refine.neighbors import knn, nearest
     from theatrum.refine.principal_components import PrincipalComponents
     from theatrum.refine.truncation import Truncation
     from theatrum.refine.twin_learning import TwinLearningReduction
@@ -19,6 +19,7 @@ _EXPORTS = {
     "Whitening": "theatrum.refine.whitening",
     "ZipfianWhitening": "theatrum.refine.whitening",
     "knn": "theatrum.refine.neighbors",
+    "nearest": "theatrum.refine.neighbors",
     "whiten_static_embedding": "theatrum.refine.whitening",
     "word_counts": "theatrum.refine.whitening",
 }
@@ -30,6 +31,7 @@ __all__ = [
     "Whitening",
     "ZipfianWhitening",
     "knn",
+    "nearest",
     "whiten_static_embedding",
     "word_counts",
 ]

@@ -1,4 +1,4 @@
-"""Nearest neighbours of every row among the others."""
+"""Nearest neighbours: of every row among the others, and of queries among rows."""
 
 from __future__ import annotations
 
@@ -53,13 +53,62 @@ def knn(X: Any, k: int, *, metric: Literal["cosine", "ip"] = "cosine") -> tuple[
         rows = unit_rows(rows)
     if n > _EXACT_UP_TO:
         return _by_graph(rows, k)
-    indices = np.empty((n, k), dtype=np.int32)
-    similarities = np.empty((n, k), dtype=np.float32)
+    return _best(rows, rows, k, exclude_self=True)
+
+
+def nearest(
+    Q: Any, X: Any, k: int, *, metric: Literal["cosine", "ip"] = "cosine"
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Find the k most similar rows of X for every row of Q, exactly.
+
+    Parameters
+    ----------
+    Q, X : array-like of shape (q, d), (n, d)
+        Queries, and rows to search.
+    k : int
+        Neighbours; at most n.
+    metric : {"cosine", "ip"}, default="cosine"
+        How rows are compared.
+
+    Returns
+    -------
+    indices : ndarray of int32, shape (q, k)
+        Most similar first; equal ones by row.
+    similarities : ndarray of float32, shape (q, k)
+        Their cosines or inner products.
+
+    Raises
+    ------
+    ValueError
+        k is not between 1 and n, or a matrix is not finite or of another width.
+
+    Examples
+    --------
+    >>> nearest([[1.0, 0.1]], [[0.0, 1.0], [1.0, 0.0]], 1)[0].tolist()
+    [[1]]
+    """
+    rows = check_vectors(X)
+    queries = check_vectors(Q, name="Q", dim=rows.shape[1])
+    if not 1 <= k <= len(rows):
+        raise ValueError(f"k must be between 1 and {len(rows)} for {len(rows)} rows, got {k}")
+    if metric == "cosine":
+        rows, queries = unit_rows(rows), unit_rows(queries)
+    return _best(queries, rows, k, exclude_self=False)
+
+
+def _best(
+    queries: NDArray[np.float32], rows: NDArray[np.float32], k: int, *, exclude_self: bool
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Largest inner products, block by block; with ``exclude_self`` the queries are the rows."""
+    n = len(rows)
+    indices = np.empty((len(queries), k), dtype=np.int32)
+    similarities = np.empty((len(queries), k), dtype=np.float32)
     step = max(_BLOCK_CELLS // n, 1)
-    for start in range(0, n, step):
-        block = rows[start : start + step] @ rows.T
-        here = np.arange(len(block))
-        block[here, start + here] = -np.inf
+    for start in range(0, len(queries), step):
+        block = queries[start : start + step] @ rows.T
+        if exclude_self:
+            here = np.arange(len(block))
+            block[here, start + here] = -np.inf
         best = np.argpartition(-block, k - 1, axis=1)[:, :k] if k < n - 1 else np.argsort(-block, axis=1)[:, :k]
         values = np.take_along_axis(block, best, axis=1)
         order = np.lexsort((best, -values), axis=1)

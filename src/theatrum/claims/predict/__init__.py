@@ -1,0 +1,1 @@
+"""Claims of the methods of the predict room."""
