@@ -7,6 +7,8 @@ contract, so every part of a room can stand in for every other, and a pipeline i
     token encoder | token reducer | ... | reranker     texts -> sets of vectors -> vectors -> as above -> better hits
     retriever                                          texts -> hits, in one piece (BM25, or any whole pipeline)
 
+Predictors stand beside the chain: vectors -> classes, for classes with and without examples.
+
 Conventions that hold everywhere: arrays in and out are NumPy, vectors are float32 unless said, one row is one item,
 ids are non-empty strings, scores are larger-is-better, and a ranking shorter than ``k`` ends in id ``""`` with
 score ``-inf``.
@@ -20,6 +22,8 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkabl
 
 import numpy as np
 from numpy.typing import NDArray
+
+from theatrum.class_semantics import ClassSemantics
 
 Vectors: TypeAlias = NDArray[np.float32]  # (n, d)
 Codes: TypeAlias = NDArray[np.uint8]  # (n, bytes_per_vector)
@@ -234,6 +238,26 @@ class Fusion(Protocol):
 
     def fuse(self, rankings: Sequence[tuple[Ids, Scores]], k: int) -> tuple[Ids, Scores]:
         """Merge rankings, each (ids (q, k_i), scores (q, k_i)), into the best k."""
+        ...
+
+
+@runtime_checkable
+class ZeroShotPredictor(Protocol):
+    """A scikit-learn classifier that also answers with classes it has no example of.
+
+    ``fit`` takes the classes' semantics as a third argument; without it, it is a plain classifier.
+    """
+
+    def fit(self, X: Any, y: Any, semantics: ClassSemantics | None = None) -> Any:
+        """Learn from X (n, d) and y, the names of seen classes."""
+        ...
+
+    def class_scores(self, X: Any) -> NDArray[np.floating]:
+        """Score every class for every row, (n, C) in the order of the semantics; larger is better."""
+        ...
+
+    def predict(self, X: Any, candidates: Literal["all", "seen", "unseen"] | Sequence[str] = "all") -> NDArray[Any]:
+        """Give the best of the candidate classes for every row."""
         ...
 
 

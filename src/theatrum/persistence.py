@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from theatrum.contracts import Stateful
 FORMAT = 1
 CONFIG = "config.json"
 ARRAYS = "arrays.safetensors"
+PARTS = "parts"  # folder of the parameters that are parts themselves
+FITTED = "fitted.json"  # of parts that write their state by themselves
+_STRINGS = "array of strings"  # safetensors holds numbers only
 
 
 def _fsync(path: Path) -> None:
@@ -170,32 +173,77 @@ def _same(value: object, default: object) -> bool:
     return type(value) is type(default) and bool(np.array_equal(np.asarray(value), np.asarray(default)))
 
 
-def _fitted(part: object) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _fitted(part: object, leave: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Split fitted attributes (``name_``) into plain values and arrays."""
     values: dict[str, Any] = {}
     arrays: dict[str, np.ndarray] = {}
     for name, value in vars(part).items():
-        if name.endswith("_") and not name.startswith("_"):
-            if isinstance(value, np.ndarray) and value.dtype != object:
+        if name.endswith("_") and not name.startswith("_") and name not in leave:
+            if isinstance(value, np.ndarray) and value.dtype.kind in "OUS":
+                values[name] = {_STRINGS: value.tolist()}
+            elif isinstance(value, np.ndarray):
                 arrays[name] = value
             elif isinstance(value, np.generic):
                 values[name] = value.item()
-            elif isinstance(value, np.ndarray):
-                values[name] = value.tolist()
             else:
                 values[name] = value
     return values, arrays
 
 
+def write_fitted(part: object, folder: Path, *, leave: Sequence[str] = ()) -> None:
+    """Write fitted attributes, for parts that keep more than those; ``leave`` names what they write by themselves."""
+    values, arrays = _fitted(part, leave)
+    if arrays:
+        save_arrays(arrays, folder / ARRAYS)
+    (folder / FITTED).write_text(json.dumps(values, allow_nan=False, default=_listed) + "\n", encoding="utf-8")
+
+
+def read_fitted(part: object, folder: Path) -> None:
+    """Set the fitted attributes that `write_fitted` wrote."""
+    path = folder / FITTED
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); the folder was damaged or edited") from None
+    _set_fitted(part, values, folder, path)
+
+
+def _set_fitted(part: object, values: dict[str, Any], folder: Path, origin: Path) -> None:
+    arrays = load_arrays(folder / ARRAYS) if (folder / ARRAYS).is_file() else {}
+    for name, value in {**values, **arrays}.items():
+        # Only fitted state may be set from a file: a foreign config must not be able to replace a method.
+        if not name.endswith("_") or name.startswith("_"):
+            raise ValueError(f"{origin}: {name!r} is not a fitted attribute")
+        is_strings = isinstance(value, dict) and set(value) == {_STRINGS}
+        setattr(part, name, np.array(value[_STRINGS]) if is_strings else value)
+
+
+def _is_part(value: object) -> bool:
+    try:
+        registry.name_of(value)
+    except ValueError:
+        return False
+    return True
+
+
 def save_part(part: object, folder: Path) -> None:
     """Write a part into an existing, empty folder; see `save` for the safe way to a final path."""
-    config: dict[str, Any] = {"part": registry.name_of(part), "parameters": parameters(part)}
+    given = parameters(part)
+    # A parameter may be a part itself (an encoder, a wrapped predictor): it gets a folder of its own.
+    inner = [name for name, value in given.items() if _is_part(value)]
+    plain = {name: value for name, value in given.items() if name not in inner}
+    config: dict[str, Any] = {"part": registry.name_of(part), "parameters": plain}
     if isinstance(part, Stateful):
         part.save_state(folder)
     else:
         config["fitted"], arrays = _fitted(part)
         if arrays:
             save_arrays(arrays, folder / ARRAYS)
+    for name in inner:
+        (folder / PARTS / name).mkdir(parents=True)
+        save_part(given[name], folder / PARTS / name)
+    if inner:
+        config["parts"] = inner
     try:
         write_config(folder, config)
     except (TypeError, ValueError) as error:
@@ -207,18 +255,14 @@ def open_part(folder: Path) -> Any:
     config = read_config(folder)
     try:
         entry = registry.part(config["part"])
-        part = entry.load()(**config["parameters"])
+        inner = {name: open_part(folder / PARTS / name) for name in config.get("parts", [])}
+        part = entry.load()(**config["parameters"], **inner)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{folder / CONFIG}: the part cannot be made again: {error}") from None
     if isinstance(part, Stateful):
         part.open_state(folder)
         return part
-    arrays = load_arrays(folder / ARRAYS) if (folder / ARRAYS).is_file() else {}
-    for name, value in {**config.get("fitted", {}), **arrays}.items():
-        # Only fitted state may be set from a file: a foreign config must not be able to replace a method.
-        if not name.endswith("_") or name.startswith("_"):
-            raise ValueError(f"{folder / CONFIG}: {name!r} is not a fitted attribute")
-        setattr(part, name, value)
+    _set_fitted(part, config.get("fitted", {}), folder, folder / CONFIG)
     return part
 
 
