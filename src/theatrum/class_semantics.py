@@ -58,7 +58,7 @@ class ClassSemantics:
             raise ValueError(f"class names must be unique; {sorted(repeated)[0]!r} is there more than once")
         if any(not isinstance(name, str) or not name for name in names) or not names:
             raise ValueError("class names must be non-empty texts, at least one")
-        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "names", tuple(map(str, names)))
         for field in ("vectors", "attributes", "distances"):
             value = getattr(self, field)
             if value is not None:

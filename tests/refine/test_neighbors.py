@@ -47,3 +47,21 @@ def test_a_graph_finds_nearly_the_same(monkeypatch):
 def test_bad_k(k):
     with pytest.raises(ValueError, match="k must be between 1 and 299 for 300 rows"):
         neighbors.knn(X, k)
+
+
+def test_nearest_is_a_full_sort():
+    X, Q = rng.normal(size=(60, 5)), rng.normal(size=(7, 5))
+    unit = [M / np.linalg.norm(M, axis=1, keepdims=True) for M in (Q, X)]
+    for k in (1, 4, 60):
+        indices, similarities = neighbors.nearest(Q, X, k)
+        assert (indices == np.argsort(-(unit[0] @ unit[1].T), axis=1)[:, :k]).all()
+        assert np.allclose(similarities, -np.sort(-(unit[0] @ unit[1].T), axis=1)[:, :k], atol=1e-6)
+    assert (neighbors.nearest(Q, X, 3, metric="ip")[0] == np.argsort(-(Q @ X.T), axis=1)[:, :3]).all()
+
+
+@pytest.mark.parametrize(
+    ("Q", "k", "message"), [(np.ones((1, 5)), 61, "between 1 and 60"), (np.ones((1, 4)), 1, "expected 5 columns")]
+)
+def test_nearest_bad_input(Q, k, message):
+    with pytest.raises(ValueError, match=message):
+        neighbors.nearest(Q, np.ones((60, 5)), k)

@@ -39,7 +39,7 @@ def per_class_accuracy(
     wanted = np.unique(truth) if classes is None else np.asarray(classes)
     absent = wanted[~np.isin(wanted, truth)]
     if absent.size and missing == "error":
-        raise ValueError(f"class {absent[0]!r} has no row in y; leave it out, or say missing='ignore'")
+        raise ValueError(f"class {absent.tolist()[0]!r} has no row in y; leave it out, or say missing='ignore'")
     wanted = wanted[np.isin(wanted, truth)]
     if not wanted.size:
         raise ValueError("no class has a row in y")

@@ -45,7 +45,8 @@ def class_codes(y: NDArray[Any], semantics: ClassSemantics) -> NDArray[np.intp]:
     bad = np.flatnonzero(codes < 0)
     if bad.size:
         raise ValueError(
-            f"y: row {bad[0]} is {y[bad[0]]!r}, a class with no semantics; add it to the semantics or drop its rows"
+            f"y: row {bad[0]} is {y.tolist()[bad[0]]!r}, a class with no semantics; add it to the semantics or drop "
+            "its rows"
         )
     return codes
 
@@ -121,7 +122,8 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
             _check_seen(codes, told)
             self.classes_ = np.array(told.names)
         if len(np.unique(codes)) < 2:
-            raise ValueError(f"y: one class only, {self.classes_[codes[0]]!r}; examples of two classes are needed")
+            only = self.classes_.tolist()[codes[0]]
+            raise ValueError(f"y: one class only, {only!r}; examples of two classes are needed")
         return rows, codes
 
     def _rows(self, X: Any) -> Rows:
