@@ -27,6 +27,7 @@ ARRAYS = "arrays.safetensors"
 PARTS = "parts"  # folder of the parameters that are parts themselves
 FITTED = "fitted.json"  # of parts that write their state by themselves
 _STRINGS = "array of strings"  # safetensors holds numbers only
+_SELF_SAVED = "self_saved_parameters"  # optional class attribute of stateful parts
 
 
 def _fsync(path: Path) -> None:
@@ -228,7 +229,8 @@ def _is_part(value: object) -> bool:
 
 def save_part(part: object, folder: Path) -> None:
     """Write a part into an existing, empty folder; see `save` for the safe way to a final path."""
-    given = parameters(part)
+    # A part may write a parameter by itself, in `save_state`: an estimator of another library.
+    given = {key: value for key, value in parameters(part).items() if key not in getattr(part, _SELF_SAVED, ())}
     # A parameter may be a part itself (an encoder, a wrapped predictor): it gets a folder of its own.
     inner = [name for name, value in given.items() if _is_part(value)]
     plain = {name: value for name, value in given.items() if name not in inner}
@@ -250,12 +252,20 @@ def save_part(part: object, folder: Path) -> None:
         raise ValueError(f"{config['part']}: its parameters or fitted values cannot be kept as JSON: {error}") from None
 
 
+def _part_names(config: dict[str, Any], folder: Path) -> list[str]:
+    # Names of parameters become names of folders: a foreign config must not be able to point elsewhere.
+    names: list[str] = config.get("parts", [])
+    if any(not isinstance(name, str) or not name.isidentifier() for name in names):
+        raise ValueError(f"{folder / CONFIG}: 'parts' must list names of parameters, got {names!r}")
+    return names
+
+
 def open_part(folder: Path) -> Any:
     """Make the part again from what `save_part` wrote."""
     config = read_config(folder)
     try:
         entry = registry.part(config["part"])
-        inner = {name: open_part(folder / PARTS / name) for name in config.get("parts", [])}
+        inner = {name: open_part(folder / PARTS / name) for name in _part_names(config, folder)}
         part = entry.load()(**config["parameters"], **inner)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{folder / CONFIG}: the part cannot be made again: {error}") from None

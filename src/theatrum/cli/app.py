@@ -165,6 +165,37 @@ def encode(
 
 
 @app.command()
+def classify(
+    source: Source,
+    labels: Annotated[str, typer.Option(help="Class names, separated by commas.")],
+    method: Annotated[str, typer.Option(help="A predictor of `theatrum parts`.")] = "cosine",
+    encoder: Annotated[str, typer.Option(help="An encoder of `theatrum parts`.")] = "minilm",
+    descriptions: Annotated[
+        Path | None, typer.Option(help="Lines 'name<TAB>description' in place of the names; several a name allowed.")
+    ] = None,
+    template: Annotated[str, typer.Option(help="Text around a name, such as 'a question about {}'.")] = "{}",
+    examples: Annotated[
+        Path | None, typer.Option(help="Labelled texts (jsonl, csv, tsv, parquet) of some or all classes.")
+    ] = None,
+    label_column: Annotated[str, typer.Option(help="Column of their labels.")] = "label",
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Balance classes with and without examples (atlas 119).")
+    ] = False,
+    abstain: Annotated[float, typer.Option(min=0, max=1, help="Give no label below this confidence.")] = 0.0,
+    out: Annotated[Path | None, typer.Option(help="A .csv, .tsv or .jsonl file; standard output otherwise.")] = None,
+    store: Store = None,
+    text: TextColumn = None,
+    title: TitleColumn = None,
+    id: IdColumn = None,
+) -> None:
+    """Label texts by classes that are only named, or described, or shown by a few examples."""
+    from theatrum.cli.classify import Classes, run_classify
+
+    classes = Classes(labels, descriptions, template, method, encoder, examples, label_column, calibrated)
+    run_classify(source, classes, abstain, out, store, {"text": text, "title": title, "id": id})
+
+
+@app.command()
 def export(
     source: Annotated[Path, typer.Argument(help="The winner folder of a bake-off, a saved pipeline or index.")],
     to: Annotated[str, typer.Option(help="faiss, usearch, hnswlib, parquet, npy or lance.")],

@@ -117,6 +117,7 @@ def seen_unseen_curve(
     y: ArrayLike,
     seen: ArrayLike,
     *,
+    novelty: ArrayLike | None = None,
     missing: Literal["error", "ignore"] = "error",
     names: Sequence[str] | None = None,
 ) -> SeenUnseenCurve:
@@ -132,6 +133,9 @@ def seen_unseen_curve(
         True classes, as columns. Rows of seen classes must not have been trained on.
     seen : array-like of bool, shape (C,)
         Which columns are seen classes.
+    novelty : array-like of float, shape (n,), optional
+        Decides in place of the scores who answers with an unseen class: rows with the largest novelty first, and the
+        curve's ``gamma`` is minus the threshold. For comparing stacking with novelty detection.
     missing : {"error", "ignore"}, default="error"
         What to do with a class without a row.
     names : sequence of str, optional
@@ -172,7 +176,12 @@ def seen_unseen_curve(
     best_seen = columns[is_seen][values[:, is_seen].argmax(axis=1)]
     best_unseen = columns[~is_seen][values[:, ~is_seen].argmax(axis=1)]
     rows = np.arange(len(truth))
-    flips_at = values[rows, best_seen] - values[rows, best_unseen]
+    if novelty is None:
+        flips_at = values[rows, best_seen] - values[rows, best_unseen]
+    else:
+        flips_at = -np.asarray(novelty, dtype=np.float64)
+        if flips_at.shape != truth.shape or np.isnan(flips_at).any():
+            raise ValueError(f"novelty: one number for each of the {len(truth)} rows is needed, without NaN")
     # What one right answer is worth in a mean over classes.
     worth_seen = np.where(is_seen[truth], 1 / (counts[truth] * (present & is_seen).sum()), 0) * (best_seen == truth)
     worth_unseen = np.where(is_seen[truth], 0, 1 / (counts[truth] * (present & ~is_seen).sum())) * (
