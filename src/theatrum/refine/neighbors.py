@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from theatrum.checks import check_vectors, unit_rows
 
-_BLOCK_CELLS = 1 << 24  # similarities held at a time: 64 MB
 _EXACT_UP_TO = 200_000  # rows; above, exact search takes hours and a graph takes minutes
 
 
@@ -30,7 +29,7 @@ def knn(X: Any, k: int, *, metric: Literal["cosine", "ip"] = "cosine") -> tuple[
     Returns
     -------
     indices : ndarray of int32, shape (n, k)
-        Most similar first; equal ones by row.
+        Most similar first; equal ones by row, unless more are equal than fit.
     similarities : ndarray of float32, shape (n, k)
         Their cosines or inner products.
 
@@ -99,22 +98,27 @@ def nearest(
 def _best(
     queries: NDArray[np.float32], rows: NDArray[np.float32], k: int, *, exclude_self: bool
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Largest inner products, block by block; with ``exclude_self`` the queries are the rows."""
-    n = len(rows)
-    indices = np.empty((len(queries), k), dtype=np.int32)
-    similarities = np.empty((len(queries), k), dtype=np.float32)
-    step = max(_BLOCK_CELLS // n, 1)
-    for start in range(0, len(queries), step):
-        block = queries[start : start + step] @ rows.T
-        if exclude_self:
-            here = np.arange(len(block))
-            block[here, start + here] = -np.inf
-        best = np.argpartition(-block, k - 1, axis=1)[:, :k] if k < n - 1 else np.argsort(-block, axis=1)[:, :k]
-        values = np.take_along_axis(block, best, axis=1)
-        order = np.lexsort((best, -values), axis=1)
-        indices[start : start + step] = np.take_along_axis(best, order, axis=1)
-        similarities[start : start + step] = np.take_along_axis(values, order, axis=1)
-    return indices, similarities
+    """Largest inner products; with ``exclude_self`` the queries are the rows."""
+    import faiss
+
+    values, found = faiss.knn(queries, rows, k + exclude_self, metric=faiss.METRIC_INNER_PRODUCT)
+    return _ordered(*(_without_self(values, found) if exclude_self else (values, found)))
+
+
+def _ordered(values: NDArray[np.float32], found: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    order = np.lexsort((found, -values), axis=1)
+    return np.take_along_axis(found, order, axis=1).astype(np.int32), np.take_along_axis(values, order, axis=1)
+
+
+def _without_self(
+    values: NDArray[np.float32], found: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    # The row itself is not always first (others may equal it), nor always found: it is taken out by its number, and
+    # where it is missing the last neighbour goes.
+    own = found == np.arange(len(found))[:, None]
+    own[~own.any(axis=1), -1] = True
+    shape = len(found), found.shape[1] - 1
+    return values[~own].reshape(shape), found[~own].reshape(shape)
 
 
 def _by_graph(rows: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -123,10 +127,4 @@ def _by_graph(rows: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDA
     index = faiss.IndexHNSWFlat(rows.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
     index.add(rows)
     index.hnsw.efSearch = max(64, 2 * k)
-    values, found = index.search(rows, k + 1)
-    # The row itself is not always first (others may equal it), nor always found: it is taken out by its number, and
-    # where it is missing the last neighbour goes.
-    own = found == np.arange(len(rows))[:, None]
-    own[~own.any(axis=1), -1] = True
-    keep = ~own
-    return found[keep].reshape(-1, k).astype(np.int32), values[keep].reshape(-1, k)
+    return _ordered(*_without_self(*index.search(rows, k + 1)))
