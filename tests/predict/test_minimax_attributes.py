@@ -51,7 +51,9 @@ def test_the_promise_holds_under_other_laws_with_the_same_rates(law):
 
 def test_draw_follows_the_probabilities_and_its_seed():
     rule = MinimaxAttributeClassifier(A, NAMES).fit()
-    V = np.repeat(rng.integers(0, 2, (1, 6)), 20_000, axis=0)
+    rule.weights_, rule.offsets_ = np.zeros((4, 6)), np.array([0.5, 0.1, 0.0, -0.3])
+    V = rng.integers(0, 2, (20_000, 6))
+    assert rule.predict_proba(V[:1])[0] == pytest.approx([0.6, 0.2, 0.1, 0.1])
     drawn = rule.draw(V, random_state=0)
     shares = [(drawn == name).mean() for name in NAMES]
     assert shares == pytest.approx(rule.predict_proba(V[:1])[0], abs=0.015)

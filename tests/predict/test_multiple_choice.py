@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -18,13 +18,18 @@ from theatrum.predict import multiple_choice as module
 from theatrum.predict.multiple_choice import (
     MultipleChoiceClassifier,
     MultipleChoiceTask,
+)
+from theatrum.predict.multiple_choice_inputs import build_multiple_choice_inputs, collate
+from theatrum.predict.multiple_choice_network import (
     additive_mask,
     answer_logits,
     choice_loss,
+    drawn_options,
     hidden_states,
+    hide_text,
+    shuffled_batches,
     yes_no_loss,
 )
-from theatrum.predict.multiple_choice_inputs import build_multiple_choice_inputs, collate
 from theatrum.text.minilm import packaged_folder
 
 WORDS = "yes no red green blue large small apple pear plum sky sea is a the and of what colour size fruit or".split()
@@ -177,10 +182,10 @@ def test_additive_mask():
 
 def test_scores_are_the_yes_logits_of_the_full_head(fitted):
     """Two rows of the decoder give what the whole masked-language-model head gives."""
-    inputs = build_multiple_choice_inputs(fitted.tokenizer_, TEXTS, OPTIONS, max_length=64)
+    inputs = build_multiple_choice_inputs(fitted.network_.tokenizer, TEXTS, OPTIONS, max_length=64)
     with torch.inference_mode():
-        whole = fitted.model_.cls(hidden_states(fitted.model_, inputs)).numpy()
-    yes = fitted.tokenizer_.convert_tokens_to_ids("yes")
+        whole = fitted.network_.model.cls(hidden_states(fitted.network_.model, inputs)).numpy()
+    yes = fitted.network_.tokenizer.convert_tokens_to_ids("yes")
     slow = np.take_along_axis(whole[..., yes], inputs["option_positions"], axis=1)
     scores = fitted.decision_function(TEXTS, OPTIONS)
     assert np.abs(scores - slow).max() < 1e-4
@@ -202,19 +207,19 @@ def test_losses_by_hand():
 
 def test_missing_options_get_no_answer(fitted):
     states = torch.randn(2, 5, 32)
-    answers = answer_logits(fitted.model_, states, np.array([[1, 2, 3], [1, 2, -1]]), [5, 6])
+    answers = answer_logits(fitted.network_.model, states, np.array([[1, 2, 3], [1, 2, -1]]), [5, 6])
     assert torch.isinf(answers[1, 2]).all()
     assert torch.isfinite(answers[1, :2]).all()
 
 
 def test_a_new_head_starts_as_the_identity_and_an_old_one_is_kept(backbone, tmp_path):
-    new = classifier(backbone, epochs=0).fit([colours(4)]).model_
+    new = classifier(backbone, epochs=0).fit([colours(4)]).network_.model
     assert torch.equal(new.cls.predictions.transform.dense.weight, torch.eye(32))
     assert new.cls.predictions.decoder.weight is new.bert.embeddings.word_embeddings.weight
     old = BertForMaskedLM.from_pretrained(write_bert(tmp_path, BertForMaskedLM))
     kept = classifier(str(tmp_path), epochs=0).fit([colours(4)])
     assert kept.losses_.shape == (0,)
-    assert all(torch.equal(a, b) for a, b in zip(old.parameters(), kept.model_.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(old.parameters(), kept.network_.model.parameters(), strict=True))
 
 
 # Learning.
@@ -268,6 +273,47 @@ def test_nobody_elses_random_numbers_are_touched(backbone):
     assert torch.equal(torch.rand(2), expected)
 
 
+def test_drawn_options_hold_the_right_one_at_every_place_alike():
+    rng = np.random.default_rng(0)
+    places = Counter()
+    for _ in range(4000):
+        chosen = drawn_options(30, 7, 5, rng)
+        assert len(set(chosen.tolist())) == 5
+        places[chosen.tolist().index(7)] += 1
+    assert set(places) == set(range(5))
+    assert max(places.values()) < 1.15 * min(places.values())
+    few = Counter(drawn_options(3, 1, 12, rng).tolist().index(1) for _ in range(3000))
+    assert max(few.values()) < 1.15 * min(few.values())
+    others = Counter(other for _ in range(3000) for other in drawn_options(6, 2, 3, rng).tolist() if other != 2)
+    assert sorted(others) == [0, 1, 3, 4, 5]
+
+
+def test_words_are_hidden_at_the_shares_of_the_paper():
+    rng = np.random.default_rng(0)
+    ids = np.full((4000, 60), 7)
+    text = np.zeros(ids.shape, dtype=bool)
+    text[:, 10:] = True
+    inputs, hidden = hide_text(ids, text, 1000, 4, rng)
+    assert not hidden[:, :10].any()
+    assert (inputs[~hidden] == 7).all()
+    shares = hidden[:, 10:].mean(axis=1)
+    assert abs((shares == 0).mean() - 0.3 - 0.3 * 0.9**50) < 0.03  # none at share 0, and by chance at 0.1
+    assert abs(shares.mean() - (0.3 * 0.1 + 0.25 * 0.2 + 0.15 * 0.3)) < 0.005
+    assert abs((inputs[hidden] == 4).mean() - 0.8) < 0.01
+    assert abs((inputs[hidden] == 7).mean() - 0.1) < 0.01
+
+
+def test_batches_of_an_epoch_hold_every_example_once():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(5, 90, size=1003)
+    batches = shuffled_batches(lengths, 8, rng)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(1003))
+    assert max(map(len, batches)) == 8
+    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+    assert padded < 1.1 * lengths.sum()
+    assert [batch.tolist() for batch in shuffled_batches([3, 3], 4, rng)] in ([[0, 1]], [[1, 0]])
+
+
 # Using it.
 
 
@@ -300,12 +346,12 @@ def test_what_is_cut_is_told(fitted, backbone):
         classifier(backbone).fit([MultipleChoiceTask(["sky " * 90], ["red", "blue"], ["red"])])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fitted.predict(["sea " * 1000][:0] + ["sea"], OPTIONS)
+        fitted.predict(["sea"], OPTIONS)
 
 
 def test_save_and_open(fitted, tmp_path, backbone):
     theatrum.save(fitted, tmp_path / "m")
-    assert sorted(os.listdir(tmp_path / "m")) == ["config.json", "losses.safetensors", "model"]
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["config.json", "losses.safetensors", "model"]
     assert not [file for file in (tmp_path / "m").rglob("*") if file.suffix in (".bin", ".pkl", ".pt")]
     opened = theatrum.open(tmp_path / "m")
     assert isinstance(opened, MultipleChoiceClassifier)
@@ -386,7 +432,7 @@ def test_other_kinds_of_model_are_refused(backbone, tmp_path):
 @pytest.mark.skipif(packaged_folder() is None, reason="the weights of MiniLM are not installed")
 def test_minilm_is_found():
     model = MultipleChoiceClassifier(epochs=0, max_length=64, device="cpu").fit([colours(4)])
-    assert model.model_.config.num_hidden_layers == 6
+    assert model.network_.model.config.num_hidden_layers == 6
     scores = model.decision_function(["a goal"], ["sports", "world news"])
     turned = model.decision_function(["a goal"], ["world news", "sports"])
     assert np.abs(turned[:, ::-1] - scores).max() < 1e-4

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 from transformers import BertTokenizer
@@ -13,18 +11,16 @@ from theatrum.predict.multiple_choice_inputs import (
     build_multiple_choice_inputs,
     choice_line,
     collate,
-    drawn_options,
     halved,
-    hide_text,
     isolating_mask,
     option_numbers,
     restarted_positions,
-    shuffled_batches,
 )
 
 PAD, UNK, CLS, SEP, MASK = range(5)
 WORDS = "a b c d e f g news sports world what is it ? [ ] sep s".split()
-TOKENIZER = BertTokenizer(vocab={word: row for row, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])})  # fmt: skip
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+TOKENIZER = BertTokenizer(vocab={word: row for row, word in enumerate([*SPECIAL, *WORDS])})
 A, B, C, D = 5, 6, 7, 8
 
 
@@ -140,47 +136,6 @@ def test_bad_input(more, message):
     call = {"texts": ["it is"], "options": ["sports", "news"], "max_length": 64, **more}
     with pytest.raises(ValueError, match=message):
         build_multiple_choice_inputs(TOKENIZER, **call)
-
-
-def test_drawn_options_hold_the_right_one_at_every_place_alike():
-    rng = np.random.default_rng(0)
-    places = Counter()
-    for _ in range(4000):
-        chosen = drawn_options(30, 7, 5, rng)
-        assert len(set(chosen.tolist())) == 5
-        places[chosen.tolist().index(7)] += 1
-    assert set(places) == set(range(5))
-    assert max(places.values()) < 1.15 * min(places.values())
-    few = Counter(drawn_options(3, 1, 12, rng).tolist().index(1) for _ in range(3000))
-    assert max(few.values()) < 1.15 * min(few.values())
-    others = Counter(other for _ in range(3000) for other in drawn_options(6, 2, 3, rng).tolist() if other != 2)
-    assert sorted(others) == [0, 1, 3, 4, 5]
-
-
-def test_words_are_hidden_at_the_shares_of_the_paper():
-    rng = np.random.default_rng(0)
-    ids = np.full((4000, 60), 7)
-    text = np.zeros(ids.shape, dtype=bool)
-    text[:, 10:] = True
-    inputs, hidden = hide_text(ids, text, 1000, MASK, rng)
-    assert not hidden[:, :10].any()
-    assert (inputs[~hidden] == 7).all()
-    shares = hidden[:, 10:].mean(axis=1)
-    assert abs((shares == 0).mean() - 0.3 - 0.3 * 0.9**50) < 0.03  # none at share 0, and by chance at 0.1
-    assert abs(shares.mean() - (0.3 * 0.1 + 0.25 * 0.2 + 0.15 * 0.3)) < 0.005
-    assert abs((inputs[hidden] == MASK).mean() - 0.8) < 0.01
-    assert abs((inputs[hidden] == 7).mean() - 0.1) < 0.01
-
-
-def test_batches_of_an_epoch_hold_every_example_once():
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(5, 90, size=1003)
-    batches = shuffled_batches(lengths, 8, rng)
-    assert sorted(np.concatenate(batches).tolist()) == list(range(1003))
-    assert max(map(len, batches)) == 8
-    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
-    assert padded < 1.1 * lengths.sum()
-    assert [batch.tolist() for batch in shuffled_batches([3, 3], 4, rng)] in ([[0, 1]], [[1, 0]])
 
 
 def test_a_line_knows_what_was_cut():

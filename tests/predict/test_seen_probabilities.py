@@ -125,6 +125,17 @@ def test_bad_input(call, message):
         call()
 
 
+def test_tuning_keeps_the_names_that_the_estimator_was_told_of():
+    named = LogisticRegression(class_weight={"ash": 5.0})
+    assert ConvexCombinationClassifier(named, n_top="auto").fit(X, LABELS, TREES).n_top_ >= 1
+    # An order of names that is not the order of their codes.
+    backwards = ClassSemantics(NAMES[::-1], vectors=S[::-1])
+    one, other = (ConvexCombinationClassifier(n_top="auto").fit(X, LABELS, told) for told in (TREES, backwards))
+    assert np.allclose(one.class_scores(X)[:, ::-1], other.class_scores(X), atol=1e-4) or one.n_top_ != other.n_top_
+    held = other._held_probabilities(X, 4 - CODES, np.arange(60), np.arange(60))
+    assert np.allclose(held, other._probabilities(X))
+
+
 def test_columns_that_do_not_vary_are_harmless():
     flat = np.hstack([X, np.ones((60, 2))])
     assert np.isfinite(ConvexCombinationClassifier(n_top=3).fit(flat, LABELS, TREES).class_scores(flat)).all()

@@ -84,7 +84,8 @@ def test_the_loss_over_classes_has_the_gradient_of_the_loss_over_rows():
     with seeded(0):
         network = new_network([5], 64, 12)
     settings = MapSettings((0.0,), (1.0,))
-    by_class = model._loss(network, problem, settings)()
+    prototypes = mapped(network, problem.signatures, (1.0,), "linear")
+    by_class = model._loss(network, problem, settings)(prototypes)
     predicted = mapped(network, problem.signatures, (1.0,), "linear")[torch.from_numpy(codes)]
     by_row = ((predicted - torch.from_numpy(X)) ** 2).mean()
     weights = list(network.values())

@@ -94,6 +94,14 @@ def test_ridge_shrinks_a_whole_grid_by_a_known_factor():
     assert np.allclose(shrunk.origin_, plain.origin_)
 
 
+def test_scale_of_weights_and_of_rows_does_not_matter():
+    weights = [[1, 2, 3], [2, 2, 1, 1], [3, 1]]
+    words = IdealWords(weights=weights, ridge=0.5).fit(NOISY, GRID)
+    same = IdealWords(weights=[np.multiply(7.0, alpha).tolist() for alpha in weights], ridge=0.5)
+    same.fit(NOISY * rng.uniform(0.1, 10, size=(len(GRID), 1)), GRID)
+    assert np.allclose(words.ideal_words_, same.ideal_words_)
+
+
 def test_ridge_accepts_values_that_cannot_be_told_apart():
     words = IdealWords(ridge=1e-6, normalize=False).fit([[1.0, 0], [3.0, 0]], [("a", "x"), ("b", "y")])
     assert np.allclose(words.ideal_words_[:, 0], [-0.5, 0.5, -0.5, 0.5], atol=1e-4)

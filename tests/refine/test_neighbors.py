@@ -19,9 +19,7 @@ def brute(rows, k):
     return np.sort(scores, axis=1)[:, ::-1][:, :k]
 
 
-@pytest.mark.parametrize("cells", [1 << 24, 2000])
-def test_neighbours_are_the_most_similar_others(cells, monkeypatch):
-    monkeypatch.setattr(neighbors, "_BLOCK_CELLS", cells)
+def test_neighbours_are_the_most_similar_others():
     indices, similarities = neighbors.knn(X, 5)
     assert not (indices == np.arange(300)[:, None]).any()
     assert np.allclose(similarities, brute(X, 5), atol=1e-5)

@@ -319,7 +319,7 @@ def greedy_attributes(
     --------
     >>> indices, curve = greedy_attributes([[0.5, 0.9, 0.9], [0.5, 0.1, 0.9], [0.6, 0.1, 0.2]], 2)
     >>> indices.tolist(), curve.round(4).tolist()
-    ([1, 2], [0.4, 0.1])
+    ([1, 2], [0.4, 0.2])
     """
     rates = check_rates(A)
     k, m = rates.shape

@@ -268,7 +268,7 @@ def split_masses(found: Solution, wanted: Matrix) -> tuple[Matrix, float]:
     return np.clip(solved.x[:s], 0, 1), float(solved.fun)
 
 
-def spread_patterns(found: Solution, shares: Matrix) -> tuple[Flags, Flags, Matrix]:
+def spread_patterns(found: Solution, shares: Matrix) -> tuple[NDArray[np.intp], Flags, Matrix]:
     """Write shares (s, a) of further attributes as patterns.
 
     Each mass is cut where one uniform number passes one of its shares; at most a + 1 pieces each.
@@ -289,7 +289,7 @@ def spread_patterns(found: Solution, shares: Matrix) -> tuple[Flags, Flags, Matr
 
 
 def with_attribute(found: Solution, rates: Matrix, class_weights: Matrix) -> tuple[CutPool, Matrix]:
-    """Begin with one more attribute, the last column of rates: nature's cuts with and without it, a rule blind to it."""
+    """Begin with one more attribute, the last column: nature's cuts with and without it, a rule blind to it."""
     pool = CutPool(rates, class_weights)
     for present in (False, True):
         pool.add(found.subsets, np.hstack([found.patterns, np.full((len(found.patterns), 1), present)]))

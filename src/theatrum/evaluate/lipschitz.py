@@ -118,7 +118,7 @@ def normalised(X: NDArray[np.floating]) -> NDArray[np.float64]:
     """
     varies = np.ptp(X, axis=0) > 0
     rows = X[:, varies].astype(np.float64)
-    return (rows - rows.mean(axis=0)) / (rows.std(axis=0) * np.sqrt(rows.shape[1]))
+    return (rows - rows.mean(axis=0)) / rows.std(axis=0)
 
 
 def merged(X: NDArray[np.float32], y: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -170,6 +170,10 @@ def lipschitz_factors(X: Any, y: ArrayLike, n_neighbors: int = 1) -> LipschitzFa
     normalised so that its mean squared length is 1 whatever its width, y standardised, and s the nearest neighbour::
 
         L_t = |y_t - y_s(t)| / ||phi_t - phi_s(t)||
+
+    To compare representations take the ratio. The mean itself, and `lipschitz_z` with it, also falls when distances to
+    neighbours are all alike, as in wide representations: in claim 081 differences of the ratio ranked the gaps in
+    performance of 24 pairs, Z only those within one number of dimensions. Sparse rows (TF-IDF) mislead both.
 
     Equal rows are merged first (mean y): between them the factor is not defined. Neighbours are exact, so the cost is
     n^2 d: seconds for 10,000 rows of 384 numbers.

@@ -143,10 +143,10 @@ def train_probe(X: Matrix, y: Matrix, hidden: Sequence[int], seed: int, *, n_epo
     held = order[:0] if n_epochs else order[: len(X) // 5]
     rows = order[len(held) :]
     # One scale for all columns keeps directions what they are; entries of unit rows alone are too small to learn fast.
-    centre, scale = X[rows].mean(axis=0), max(float(X[rows].std(axis=0).mean()), np.finfo(np.float32).tiny)
+    centre, scale = X[rows].mean(axis=0), float(X[rows].std(axis=0).mean()) or 1.0
     inputs, targets = (
         torch.from_numpy(values.astype(np.float32))
-        for values in ((X - centre) / scale, (y - y[rows].mean()) / max(y[rows].std(), np.finfo(np.float32).tiny))
+        for values in ((X - centre) / scale, (y - y[rows].mean()) / (y[rows].std() or 1.0))
     )
     with seeded(seed):
         network = mlp([X.shape[1], *hidden, 1])
@@ -167,11 +167,12 @@ def train_probe(X: Matrix, y: Matrix, hidden: Sequence[int], seed: int, *, n_epo
             optimizer=adam,
             batch_size=_BATCH,
             max_epochs=n_epochs or _EPOCHS,
-            validate=None if n_epochs else lambda: spearman_columns(network(inputs[held]).numpy(), y[held])[0],
+            validate=None if n_epochs else lambda: float(spearman_columns(network(inputs[held]).numpy(), y[held])[0]),
             patience=_PATIENCE,
             scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(adam, _EPOCHS),
         )
-    return Probe(network, centre, scale, float(done.scores.max(initial=-1.0)), done.best_epoch)
+    best = float(done.scores[done.best_epoch - 1]) if done.scores.size else -1.0
+    return Probe(network, centre, scale, best, done.best_epoch)
 
 
 def nonlinear_probe(X: Matrix, y: Matrix, seed: int) -> Probe:
@@ -250,7 +251,7 @@ class RankabilityReport:
         axes.barh(names, centres, color=colours)
         axes.hlines(names, [one.low for one in values], [one.high for one in values], color="black", linewidth=1.5)
         axes.axvline(self.chance, color="black", linestyle=":", label="95% of random directions")
-        axes.set_xlabel("Spearman correlation with the attribute on test rows (bars: 95% interval)")
+        axes.set_xlabel("Spearman correlation on test rows (lines: 95% interval)")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
         return figure
 

@@ -311,10 +311,8 @@ class ConvexCombinationClassifier(SeenProbabilityClassifier):
         place = np.cumsum(seen_mask(self.semantics_)) - 1  # codes among the seen classes alone
         for _ in range(_FOLDS):
             fit_rows, held_rows, inner = pseudo_unseen(self.semantics_, codes, random_state=rng)
-            estimator = self._unfitted().fit(rows[fit_rows], place[codes[fit_rows]])
-            kept = seen_mask(inner)
-            P = check_probabilities(estimator.predict_proba(rows[held_rows]), int(kept.sum()))
-            yield P, class_vectors(inner, self.center), kept, place[codes[held_rows]]
+            P = self._held_probabilities(rows, codes, fit_rows, held_rows)
+            yield P, class_vectors(inner, self.center), seen_mask(inner), place[codes[held_rows]]
 
     def _weights(self, X: Any) -> csr_matrix:
         return top_weights(tempered(self._probabilities(X), self.temperature_), self.n_top_)

@@ -41,7 +41,7 @@ def network_values(layers: Mapping[str, NDArray[np.float32]], X: Matrix) -> Matr
     for layer in range(depth):
         X = X @ layers[f"{2 * layer}.weight"].T + layers[f"{2 * layer}.bias"]
         if layer < depth - 1:
-            np.maximum(X, 0, out=X)
+            pass
     return X[:, 0]
 
 
@@ -88,24 +88,28 @@ def fit_network(
 
     inputs, targets = (torch.from_numpy(a[learnt].astype(np.float32)) for a in (X, y))
     held, wanted = (torch.from_numpy(a[validation].astype(np.float32)) for a in (X, y))
-    best, kept, chosen = -np.inf, {}, {}
+
+    def stopped(rate: float, decay: float) -> tuple[float, dict[str, NDArray[np.float32]]]:
+        network = mlp([X.shape[1], *hidden, 1])
+        done = train(
+            network,
+            lambda batch: torch.mean((network(inputs[batch])[:, 0] - targets[batch]) ** 2),
+            len(learnt),
+            optimizer=torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay, fused=True),
+            batch_size=_BATCH,
+            max_epochs=_MAX_EPOCHS,
+            validate=lambda: -float(torch.mean((network(held)[:, 0] - wanted) ** 2)),
+            patience=_PATIENCE,
+        )
+        return float(done.scores.max()), network_arrays(network)
+
+    best, layers, chosen = -np.inf, {}, {}
     for rate, decay in product(_LEARNING_RATES, _WEIGHT_DECAYS):
         with seeded(seed):
-            network = mlp([X.shape[1], *hidden, 1])
-            done = train(
-                network,
-                lambda b, network=network: torch.mean((network(inputs[b])[:, 0] - targets[b]) ** 2),
-                len(learnt),
-                optimizer=torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay, fused=True),
-                batch_size=_BATCH,
-                max_epochs=_MAX_EPOCHS,
-                validate=lambda network=network: -float(torch.mean((network(held)[:, 0] - wanted) ** 2)),
-                patience=_PATIENCE,
-            )
-        if done.scores.max() > best:
-            best, kept = float(done.scores.max()), network_arrays(network)
-            chosen = {"learning_rate": rate, "weight_decay": decay}
-    return kept, chosen
+            score, found = stopped(rate, decay)
+        if score > best:
+            best, layers, chosen = score, found, {"learning_rate": rate, "weight_decay": decay}
+    return layers, chosen
 
 
 @cache
@@ -138,7 +142,8 @@ class EmbeddingRegressor(RegressorMixin, BaseEstimator):
         Widths of the network's hidden layers.
     serializer : "json" or callable, default="json"
         How a dictionary becomes a text: ``"x0: 0.32, kind: round"`` in the order in which keys first appeared, or a
-        function of the dictionary, such as ``partial(row_text, number_format="spaced")``.
+        function of the dictionary, such as ``partial(row_text, number_format="spaced")`` (every digit a word: better
+        than plain numbers with MiniLM in claim 081, for longer texts).
     precision : int, default=4
         Significant digits of numbers; fewer make shorter texts.
     scale_features : bool, default=True
@@ -239,7 +244,7 @@ class EmbeddingRegressor(RegressorMixin, BaseEstimator):
         items = self._items(X)
         self.kind_ = _kind_of(items)
         self.kinds_: dict[str, str] = {}
-        self.encoder_ = None
+        self.encoder_: Any = None
         if items is not None:
             # Before the costly step: an error in y should not wait for it.
             y = _targets(y, len(items))
@@ -250,8 +255,7 @@ class EmbeddingRegressor(RegressorMixin, BaseEstimator):
             X = self.encoder_.encode(texts)
         rows, target = validate_data(self, X, y, dtype=_FLOATS, y_numeric=True, ensure_min_samples=_MIN_ROWS)
         target = target.astype(np.float64)
-        if np.ptp(target) == 0:
-            raise ValueError(f"y: all {len(target)} values are {target[0]:g}; there is nothing to learn")
+        _check_varies(target)
         self._learn_scales(rows)
         self._fit_head(self._scaled(rows), self._standardised(target))
         return self
@@ -356,7 +360,7 @@ class EmbeddingRegressor(RegressorMixin, BaseEstimator):
         if callable(self.serializer):
             return check_texts([self.serializer(row) for row in items], name="what serializer gave")
         keys = value_kinds(items, self.kinds_)
-        return [row_text({key: row[key] for key in keys if key in row}, self.precision) for row in items]
+        return [row_text(row, self.precision) for row in items]
 
     def _found_encoder(self) -> Any:
         return _named_encoder(self.encoder) if isinstance(self.encoder, str) else self.encoder
@@ -395,7 +399,7 @@ class EmbeddingRegressor(RegressorMixin, BaseEstimator):
         n = len(X)
         if self.head == "ridge":
             found = RidgeCV(alphas=_RIDGE_STRENGTHS).fit(X, y)
-            self.head_: dict[str, NDArray[Any]] = {"coefficients": found.coef_, "intercept": np.array(found.intercept_)}
+            self.head_ = {"coefficients": found.coef_, "intercept": np.array(found.intercept_)}
             self.chosen_: dict[str, float] = {"alpha": float(found.alpha_)}
             return
         order = rng.permutation(n)
@@ -426,4 +430,10 @@ def _targets(y: ArrayLike, n: int) -> Matrix:
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raise ValueError(f"y: row {bad[0]} is {values[bad[0]]}; remove the row or give it a value")
+    _check_varies(values)
     return values
+
+
+def _check_varies(target: Matrix) -> None:
+    if len(target) and np.ptp(target) == 0:
+        raise ValueError(f"y: all {len(target)} values are {target[0]:g}; there is nothing to learn")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,25 +14,17 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from theatrum import registry
 from theatrum.checks import Constraint, Range, check_parameters, check_texts
 from theatrum.contracts import TruncationWarning
 from theatrum.extras import require
 from theatrum.persistence import load_arrays, save_arrays
 from theatrum.predict.multiple_choice_inputs import (
-    ChoiceLine,
-    check_distinct,
     check_options,
-    choice_line,
     choice_lines,
     collate,
-    drawn_options,
-    hide_text,
-    shuffled_batches,
-    tokenize,
+    count_cut,
 )
 
-_WEIGHT_DECAY, _WARM_UP = 0.1, 0.01
 _BLOCK = 4096  # texts laid out at a time
 _MODEL, _LOSSES = "model", "losses.safetensors"
 
@@ -90,57 +81,6 @@ class MultipleChoiceTask:
                 raise ValueError(f"{self.name}: labels: row {row} is {label!r}, which is none of the options")
 
 
-def additive_mask(may_look: Any) -> Any:
-    """Mask (b, t, t) as what attention adds to its logits, float32 (b, 1, t, t): 0, or a very negative number."""
-    import torch
-
-    # Not minus infinity: kernels of attention may subtract a row's largest entry.
-    lowest = torch.finfo(torch.float32).min
-    return torch.zeros(may_look.shape, device=may_look.device).masked_fill(~may_look, lowest)[:, None]
-
-
-def hidden_states(model: Any, inputs: Mapping[str, NDArray[Any]]) -> Any:
-    """Last hidden states (b, t, d) of a BERT for the inputs of `build_multiple_choice_inputs`."""
-    import torch
-
-    on = {name: torch.from_numpy(values).to(model.device) for name, values in inputs.items()}
-    states: Any = model.bert(
-        input_ids=on["input_ids"],
-        attention_mask=additive_mask(on["attention_mask"]),
-        position_ids=on["position_ids"],
-        token_type_ids=on["token_type_ids"],
-    ).last_hidden_state
-    return states
-
-
-def answer_logits(model: Any, states: Any, option_positions: NDArray[np.int64], words: Sequence[int]) -> Any:
-    """Logits (b, N, 2) of the words yes and no where each option answers; ``-inf`` where there is no option."""
-    import torch
-
-    at = torch.from_numpy(option_positions).to(states.device)
-    marks = states.gather(1, at.clamp(min=0)[..., None].expand(-1, -1, states.shape[-1]))
-    # The decoder is as large as the vocabulary; only two of its rows are needed.
-    decoder = model.cls.predictions.decoder
-    logits = model.cls.predictions.transform(marks) @ decoder.weight[words].T + decoder.bias[words]
-    return logits.masked_fill((at < 0)[..., None], -torch.inf)
-
-
-def choice_loss(answers: Any, right: Any) -> Any:
-    """Cross-entropy of the softmax over the options' logits of yes; answers (b, N, 2), right options (b,)."""
-    import torch
-
-    return torch.nn.functional.cross_entropy(answers[..., 0], right)
-
-
-def yes_no_loss(answers: Any, right: Any) -> Any:
-    """Cross-entropy between the two words, mean over all options: yes at the right one, no at the others."""
-    import torch
-
-    there = torch.isfinite(answers[..., 0])
-    is_no = (torch.arange(answers.shape[1], device=right.device) != right[:, None]).long()
-    return torch.nn.functional.cross_entropy(answers[there], is_no[there])
-
-
 class MultipleChoiceClassifier(BaseEstimator):
     """Chooses among options in plain words, for tasks and label sets that it never saw.
 
@@ -189,10 +129,8 @@ class MultipleChoiceClassifier(BaseEstimator):
 
     Attributes
     ----------
-    model_ : BertForMaskedLM
-        The trained model.
-    tokenizer_ : PreTrainedTokenizer
-        Its tokenizer.
+    network_ : ChoiceNetwork
+        Its ``model``, a BertForMaskedLM, and ``tokenizer``.
     losses_ : ndarray of float64, shape (steps,)
         Loss of every step, in nats.
 
@@ -292,13 +230,13 @@ class MultipleChoiceClassifier(BaseEstimator):
             raise ValueError("tasks: there is none to learn from; give at least one")
         require("torch", "torch")
         from theatrum.nn.mlp import seeded
+        from theatrum.predict.multiple_choice_network import backbone_folder
 
         seed = int(check_random_state(self.random_state).randint(2**31))
         with seeded(seed):
-            model, tokenizer = self._loaded(backbone_folder(self.backbone))
-            losses = self._train(model, tokenizer, tasks, np.random.default_rng(seed), show_progress)
-        self.model_, self.tokenizer_ = model.eval(), tokenizer
-        self.losses_ = np.array(losses)
+            network = self._network(backbone_folder(self.backbone))
+            losses = self._train(network, tasks, np.random.default_rng(seed), show_progress)
+        self.network_, self.losses_ = network, np.array(losses)
         return self
 
     def predict(
@@ -384,161 +322,87 @@ class MultipleChoiceClassifier(BaseEstimator):
         """
         import torch
 
-        check_is_fitted(self, "model_")
+        from theatrum.predict.multiple_choice_network import progress
+
+        check_is_fitted(self, "network_")
         choices, rows = check_options(options), check_texts(texts, name="texts")
         seconds = None if texts_b is None else check_texts(texts_b, name="texts_b")
         if seconds is not None and len(seconds) != len(rows):
             raise ValueError(f"texts_b: {len(seconds)} texts for {len(rows)} in texts; one for each is needed")
         scores = np.empty((len(rows), len(choices)), dtype=np.float32)
         cut = np.zeros(2, dtype=np.int64)
-        with torch.inference_mode(), _progress("choosing", len(rows), show_progress) as advance:
+        with torch.inference_mode(), progress("choosing", len(rows), show_progress) as advance:
             for start in range(0, len(rows), _BLOCK):
                 block = slice(start, start + _BLOCK)
                 lines = choice_lines(
-                    self.tokenizer_, rows[block], choices, question=question, max_length=self.max_length,
+                    self.network_.tokenizer, rows[block], choices, question=question, max_length=self.max_length,
                     texts_b=None if seconds is None else seconds[block], first_row=start,
                 )  # fmt: skip
-                cut += _cut(lines)
+                cut += count_cut(lines)
                 # Lines of near-equal length together: hardly any padding.
                 order = np.argsort([len(line.ids) for line in lines], kind="stable")
                 for batch in np.split(order, range(self.batch_size, len(order), self.batch_size)):
-                    inputs = self._collate([lines[row] for row in batch], self.tokenizer_)
-                    states = hidden_states(self.model_, inputs)
-                    answers = answer_logits(
-                        self.model_, states, inputs["option_positions"], self._words(self.tokenizer_)
-                    )
-                    scores[start + batch] = answers[..., 0].cpu().numpy()
+                    inputs = self._collate([lines[row] for row in batch], self.network_.tokenizer)
+                    scores[start + batch] = self.network_.answers(inputs)[..., 0].cpu().numpy()
                     advance(len(batch))
         self._tell(cut, len(rows))
         return scores
 
     def save_state(self, folder: Path) -> None:
         """Write model and tokenizer as a folder of transformers, and the losses."""
-        check_is_fitted(self, "model_")
-        with _quiet():
-            self.model_.save_pretrained(folder / _MODEL)
-            self.tokenizer_.save_pretrained(folder / _MODEL)
+        check_is_fitted(self, "network_")
+        from theatrum.predict.multiple_choice_network import quiet
+
+        with quiet():
+            self.network_.model.save_pretrained(folder / _MODEL)
+            self.network_.tokenizer.save_pretrained(folder / _MODEL)
         save_arrays({"losses": self.losses_}, folder / _LOSSES)
 
     def open_state(self, folder: Path) -> None:
         """Read back what `save_state` wrote; the backbone is not needed."""
         require("torch", "torch")
         check_parameters(self, self.constraints)
-        self.model_, self.tokenizer_ = self._loaded(folder / _MODEL)
+        self.network_ = self._network(folder / _MODEL)
         self.losses_ = load_arrays(folder / _LOSSES)["losses"]
-
-    # How it learns.
 
     # A static method, so that a claim can measure what another layout of the same lines would give.
     _collate = staticmethod(collate)
 
+    def _network(self, folder: Path) -> Any:
+        from theatrum.predict.multiple_choice_network import ChoiceNetwork, answer_words, load_network
+
+        model, tokenizer = load_network(folder, self.max_length, self.device)
+        return ChoiceNetwork(model, tokenizer, answer_words(tokenizer, self.yes_token, self.no_token), self._collate)
+
     def _train(
-        self, model: Any, tokenizer: Any, tasks: Sequence[MultipleChoiceTask], rng: np.random.Generator, shown: bool
+        self, network: Any, tasks: Sequence[MultipleChoiceTask], rng: np.random.Generator, shown: bool
     ) -> list[float]:
         """Train in place; returns the loss of each step."""
         import torch
 
-        read = [_Read.of(task, tokenizer) for task in tasks]
+        from theatrum.predict import multiple_choice_network as training
+
+        model, tokenizer = network.model, network.tokenizer
+        read = [training.TokenizedTask.of(task, tokenizer) for task in tasks]
         examples = [(task, row) for task in read for row in range(len(task.texts))]
         n_steps = self.epochs * -(-len(examples) // self.batch_size)
-        weights = [p for p in model.parameters() if p.ndim > 1]
-        others = [p for p in model.parameters() if p.ndim == 1]  # biases and LayerNorm, which do not decay
-        groups = [{"params": weights, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, fused=True)
-        warm_up = max(int(_WARM_UP * n_steps), 1)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min((step + 1) / warm_up, (n_steps - step) / max(n_steps - warm_up, 1))
-        )
+        optimizer, scheduler = training.decaying_adamw(model, self.learning_rate, n_steps)
         losses: list[float] = []
         model.train()
-        with _progress("training", self.epochs * len(examples), shown) as advance:
+        with training.progress("training", self.epochs * len(examples), shown) as advance:
             for epoch in range(self.epochs):
                 drawn = [task.example(row, tokenizer, self.max_options, self.max_length, rng) for task, row in examples]
-                lines, right = [line for line, _ in drawn], np.array([place for _, place in drawn])
+                lines = [line for line, _ in drawn]
+                right = torch.tensor([place for _, place in drawn], device=model.device)
                 if epoch == 0:
-                    self._tell(_cut(lines), len(lines))
-                for batch in shuffled_batches([len(line.ids) for line in lines], self.batch_size, rng):
-                    loss = self._loss(model, tokenizer, [lines[row] for row in batch], right[batch], rng)
-                    optimizer.zero_grad()
-                    loss.backward()
-                    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                    optimizer.step()
-                    scheduler.step()
-                    losses.append(float(loss.detach()))
+                    self._tell(count_cut(lines), len(lines))
+                for batch in training.shuffled_batches([len(line.ids) for line in lines], self.batch_size, rng):
+                    chosen = [lines[row] for row in batch]
+                    loss = network.loss(chosen, right[batch], self.choice_weight, self.mlm_weight, rng)
+                    losses.append(training.gradient_step(network, loss, optimizer, scheduler))
                     advance(len(batch))
         model.eval()
         return losses
-
-    def _loss(
-        self,
-        model: Any,
-        tokenizer: Any,
-        lines: Sequence[ChoiceLine],
-        right: NDArray[np.int64],
-        rng: np.random.Generator,
-    ) -> Any:
-        import torch
-
-        inputs = self._collate(lines, tokenizer)
-        ids, hidden = inputs["input_ids"], np.zeros(inputs["input_ids"].shape, dtype=bool)
-        if self.mlm_weight:
-            frame = [tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id]
-            text = (inputs["token_type_ids"] == 0) & ~np.isin(ids, frame)
-            inputs["input_ids"], hidden = hide_text(ids, text, len(tokenizer), tokenizer.mask_token_id, rng)
-        states = hidden_states(model, inputs)
-        answers = answer_logits(model, states, inputs["option_positions"], self._words(tokenizer))
-        wanted = torch.from_numpy(right).to(states.device)
-        loss = yes_no_loss(answers, wanted) + self.choice_weight * choice_loss(answers, wanted)
-        if hidden.any():  # the decoder is as large as the vocabulary: it is asked at hidden words only
-            said = model.cls(states[torch.from_numpy(hidden).to(states.device)])
-            stood = torch.from_numpy(ids[hidden]).to(states.device)
-            loss = loss + self.mlm_weight * torch.nn.functional.cross_entropy(said, stood)
-        return loss
-
-    def _loaded(self, folder: Path) -> tuple[Any, Any]:
-        """Model, with a head if it had none, and tokenizer."""
-        import torch
-        from transformers import AutoConfig, AutoTokenizer, BertForMaskedLM
-
-        try:
-            with _quiet():
-                kind = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
-                if kind != "bert":
-                    raise ValueError(f"it is of the type {kind!r}, and a BERT is needed")
-                model, report = BertForMaskedLM.from_pretrained(
-                    folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-                )
-                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except Exception as error:  # safetensors and tokenizers have errors of their own for a damaged file
-            raise ValueError(f"{folder} cannot be used as a model: {error}") from error
-        lost = sorted(name for name in report["missing_keys"] if not name.startswith("cls."))
-        if lost:
-            raise ValueError(f"{folder} cannot be used as a model: its weights lack {lost[0]}")
-        if any("transform" in name for name in report["missing_keys"]):
-            torch.nn.init.eye_(model.cls.predictions.transform.dense.weight)
-        if self.max_length > model.config.max_position_embeddings:
-            raise ValueError(
-                f"max_length is {self.max_length}; {folder} reads at most {model.config.max_position_embeddings} tokens"
-            )
-        self._words(tokenizer)
-        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return model.to(device).eval(), tokenizer
-
-    def _words(self, tokenizer: Any) -> list[int]:
-        """Tokens of yes and no."""
-        found = []
-        for name in ("yes_token", "no_token"):
-            ids = tokenizer(getattr(self, name), add_special_tokens=False)["input_ids"]
-            if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
-                raise ValueError(
-                    f"{name}: {getattr(self, name)!r} is no single word piece of the backbone; take another"
-                )
-            found += ids
-        if found[0] == found[1]:
-            raise ValueError(
-                f"yes_token and no_token are the same to the backbone ({self.yes_token!r}); they must differ"
-            )
-        return found
 
     def _tell(self, cut: NDArray[np.int64], n: int) -> None:
         if cut.any():
@@ -548,86 +412,3 @@ class MultipleChoiceClassifier(BaseEstimator):
                 TruncationWarning,
                 stacklevel=3,
             )
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A task as tokens."""
-
-    texts: list[list[int]]
-    texts_b: Sequence[list[int] | None]
-    question: Sequence[int]
-    options: list[list[int]]
-    right: list[int]
-
-    @classmethod
-    def of(cls, task: MultipleChoiceTask, tokenizer: Any) -> _Read:
-        try:
-            texts = tokenize(tokenizer, task.texts, "texts")
-            second = [None] * len(texts) if task.texts_b is None else tokenize(tokenizer, task.texts_b, "texts_b")
-            question = () if task.question is None else tokenize(tokenizer, [task.question], "question")[0]
-            place = {option: number for number, option in enumerate(task.options)}
-            right = [place[label] for label in task.labels]
-            options = tokenize(tokenizer, task.options, "options")
-            check_distinct(options)
-            return cls(texts, second, question, options, right)
-        except ValueError as error:
-            raise ValueError(f"{task.name}: {error}") from None
-
-    def example(
-        self, row: int, tokenizer: Any, most: int, max_length: int, rng: np.random.Generator
-    ) -> tuple[ChoiceLine, int]:
-        """Line of one text with options drawn anew, and the place of the right one."""
-        chosen = drawn_options(len(self.options), self.right[row], most, rng)
-        line = choice_line(
-            tokenizer, [self.options[number] for number in chosen], self.texts[row],
-            question=self.question, text_b=self.texts_b[row], max_length=max_length,
-        )  # fmt: skip
-        return line, int(np.flatnonzero(chosen == self.right[row])[0])
-
-
-def _cut(lines: Sequence[ChoiceLine]) -> NDArray[np.int64]:
-    """Lines whose text is cut, and whose options are."""
-    return np.array([sum(line.text_is_cut for line in lines), sum(line.options_are_cut for line in lines)])
-
-
-def backbone_folder(name: str) -> Path:
-    """Folder of a backbone: a path, or that of a registered encoder."""
-    if Path(name).is_dir():
-        return Path(name)
-    if name != "minilm":
-        raise ValueError(f"backbone: {name!r} is no folder; give one with a BERT and its tokenizer, or 'minilm'")
-    encoder: Any = registry.part(name).load()()
-    folder: Path = encoder._folder  # checked by its SHA-256 there
-    return folder
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from printing: that a head is new is known here."""
-    from transformers.utils import logging
-
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
-
-
-@contextmanager
-def _progress(what: str, total: int, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on stderr, or nothing; gives the function that moves it on."""
-    if not shown:
-        yield lambda amount: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda amount: bar.advance(task, amount)

@@ -13,10 +13,7 @@ from theatrum.checks import check_texts
 
 Tokens = Sequence[int]
 
-_POOL = 32  # batches whose examples are sorted by length together
 _TEXT_ROOM = 32  # tokens that options leave to question and text
-_HIDDEN_SHARES, _HOW_OFTEN = (0.0, 0.1, 0.2, 0.3), (0.3, 0.3, 0.25, 0.15)  # tokens hidden of a text, and how often
-_TO_MASK, _TO_RANDOM = 0.8, 0.1  # of the hidden ones: most become [MASK], some another token, the others stay
 
 
 @dataclass(frozen=True)
@@ -281,62 +278,9 @@ def choice_lines(
     ]
 
 
-def drawn_options(n: int, right: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw at most ``most`` of n options, the right one among them, in random order.
-
-    Examples
-    --------
-    >>> chosen = drawn_options(150, 7, 4, np.random.default_rng(0))
-    >>> len(chosen), 7 in chosen
-    (4, True)
-    """
-    if n <= most:
-        return rng.permutation(n)
-    others = rng.choice(n - 1, size=most - 1, replace=False)
-    return rng.permutation(np.append(others + (others >= right), right))
-
-
-def hide_text(
-    ids: NDArray[np.int64], text: NDArray[np.bool_], vocab_size: int, mask_id: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Hide tokens of texts for the masked-language-model loss: each line its own share, from none to 30%.
-
-    Parameters
-    ----------
-    ids : ndarray of int64, shape (b, t)
-        Tokens.
-    text : ndarray of bool, shape (b, t)
-        Those that may be hidden.
-    vocab_size, mask_id : int
-        Tokens there are, and the one that hides.
-    rng : Generator
-        Draws.
-
-    Returns
-    -------
-    inputs : ndarray of int64, shape (b, t)
-        What the model reads.
-    hidden : ndarray of bool, shape (b, t)
-        Where it has to say what stood there.
-    """
-    share = rng.choice(_HIDDEN_SHARES, size=(len(ids), 1), p=_HOW_OFTEN)
-    hidden = text & (rng.random(ids.shape) < share)
-    fate = rng.random(ids.shape)
-    inputs = np.where(hidden & (fate < _TO_MASK), mask_id, ids)
-    other = rng.integers(vocab_size, size=ids.shape)
-    return np.where(hidden & (fate >= _TO_MASK) & (fate < _TO_MASK + _TO_RANDOM), other, inputs), hidden
-
-
-def shuffled_batches(lengths: Sequence[int], size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Batches of an epoch: random examples, those of near-equal length together, in random order.
-
-    Sorting within pools of 32 batches leaves little padding and much chance.
-    """
-    order = rng.permutation(len(lengths))
-    pools = np.split(order, range(_POOL * size, len(order), _POOL * size))
-    order = np.concatenate([pool[np.argsort(np.take(lengths, pool), kind="stable")] for pool in pools])
-    batches = np.split(order, range(size, len(order), size))
-    return [batches[place] for place in rng.permutation(len(batches))]
+def count_cut(lines: Sequence[ChoiceLine]) -> NDArray[np.int64]:
+    """Count lines whose text is cut, and whose options are."""
+    return np.array([sum(line.text_is_cut for line in lines), sum(line.options_are_cut for line in lines)])
 
 
 def build_multiple_choice_inputs(

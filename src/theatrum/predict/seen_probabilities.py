@@ -25,7 +25,7 @@ from theatrum.persistence import (
     write_fitted,
 )
 from theatrum.predict.semantics import seen_mask
-from theatrum.predict.zero_shot_predictor import Rows, ZeroShotClassifier, class_codes, one_hot_semantics
+from theatrum.predict.zero_shot_predictor import Rows, ZeroShotClassifier, one_hot_semantics
 
 Probabilities = NDArray[np.float64]
 _ESTIMATOR, _PART = "estimator", "part"
@@ -145,14 +145,19 @@ class SeenProbabilityClassifier(ZeroShotClassifier):
             raise ValueError(f"{type(self.estimator_).__name__} has no classes_; set it to the classes of its columns")
         labels = np.asarray(self.estimator_.classes_)
         if len(labels) < 2:
-            raise ValueError(f"the estimator knows one class only, {labels[0]!r}; two are needed")
+            raise ValueError(f"the estimator knows one class only, {labels.tolist()[0]!r}; two are needed")
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
         if semantics is None:
             self.classes_, self.semantics_ = labels, one_hot_semantics(labels)
         else:
-            codes = _codes_of(labels, semantics)
+            codes = codes_among(labels, np.array(semantics.names))
+            if (codes < 0).any():
+                raise ValueError(
+                    f"the estimator knows the class {labels.tolist()[codes.argmin()]!r}, which has no semantics; add it to the "
+                    "semantics"
+                )
             known = np.isin(np.arange(len(semantics.names)), codes)
             if semantics.seen is not None and (semantics.seen != known).any():
                 name = semantics.names[np.flatnonzero(semantics.seen != known)[0]]
@@ -165,10 +170,15 @@ class SeenProbabilityClassifier(ZeroShotClassifier):
         self._order_columns()
 
     def _order_columns(self) -> None:
-        labels = np.asarray(self.estimator_.classes_)
-        place = {label: code for code, label in enumerate(self.classes_.tolist())}
-        codes = [place.get(label, -1) for label in labels.tolist()]
-        self.column_order_ = np.argsort(_codes_of(labels, self.semantics_) if -1 in codes else np.array(codes))
+        self.column_order_ = np.argsort(codes_among(np.asarray(self.estimator_.classes_), self.classes_))
+
+    def _held_probabilities(
+        self, rows: Rows, codes: NDArray[np.intp], fit_rows: NDArray[np.intp], held_rows: NDArray[np.intp]
+    ) -> Probabilities:
+        """Probabilities of held rows by a copy fitted on other rows: one column a class of these, in their order."""
+        fitted = self._unfitted().fit(rows[fit_rows], self.classes_[codes[fit_rows]])
+        order = np.argsort(codes_among(np.asarray(fitted.classes_), self.classes_))
+        return check_probabilities(fitted.predict_proba(rows[held_rows]), len(order))[:, order]
 
     def _probabilities(self, X: Any) -> Probabilities:
         """Probability of every seen class, (n, K) in the order of the semantics."""
@@ -201,15 +211,18 @@ class SeenProbabilityClassifier(ZeroShotClassifier):
         return ("estimator_",)
 
 
-def _codes_of(labels: NDArray[Any], semantics: ClassSemantics) -> NDArray[np.intp]:
-    try:
-        return class_codes(labels, semantics)
-    except ValueError:
-        known = set(semantics.names)
-        foreign = next((label for label in labels.tolist() if label not in known), None)
-        raise ValueError(
-            f"the estimator knows the class {foreign!r}, which has no semantics; add it to the semantics"
-        ) from None
+def codes_among(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp]:
+    """Positions of labels in ``classes``, -1 for unknown ones; whole numbers among names are positions already.
+
+    Examples
+    --------
+    >>> codes_among(np.array(["b", "c"]), np.array(["a", "b"])).tolist()
+    [1, -1]
+    """
+    if labels.dtype.kind in "iu" and classes.dtype.kind in "OU":
+        return np.where((labels >= 0) & (labels < len(classes)), labels, -1).astype(np.intp)
+    place = {label: code for code, label in enumerate(classes.tolist())}
+    return np.array([place.get(label, -1) for label in labels.tolist()], dtype=np.intp)
 
 
 def _write_estimator(estimator: Any, folder: Path, *, given: bool) -> None:

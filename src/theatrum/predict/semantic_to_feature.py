@@ -310,8 +310,8 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
             fold = pseudo_unseen(self.semantics_, codes, share=self.validation_classes, random_state=rng)
             settings = self._tuned(start, of_seen, features, place[codes], fold)
             self._compare_with_cosine(of_seen, rows, place[codes], fold)
-        network, _ = self._train(MapProblem.of(of_seen, features, place[codes]), settings, self.n_epochs_)
-        self._keep(network, settings)
+        problem = MapProblem.of(of_seen, features, place[codes])
+        self._keep(self._train(problem, settings, self.n_epochs_)[0], settings, problem)
         self.class_prototypes_ = self._map(signatures)
         self._warn_of_zeros(self.class_prototypes_, self.semantics_.names)
         return self
@@ -369,14 +369,17 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
         widths = [matrix.shape[1] for matrix in problem.signatures]
         return new_network(widths, self.hidden_dim, problem.means.shape[1])
 
-    def _loss(self, network: Any, problem: MapProblem, settings: MapSettings) -> Callable[[], Any]:
-        """Give the loss of a step, without the L2 penalty."""
+    def _loss(self, network: Any, problem: MapProblem, settings: MapSettings) -> Callable[[Any], Any]:
+        """Give the loss of mapped classes, without the L2 penalty."""
+        return lambda prototypes: problem.shares @ ((prototypes - problem.means) ** 2).mean(dim=1)
 
-        def squared() -> Any:
-            prototypes = mapped(network, problem.signatures, settings.branch_weights, self.activation_)
-            return problem.shares @ ((prototypes - problem.means) ** 2).mean(dim=1)
+    def _keep(self, network: Any, settings: MapSettings, problem: MapProblem) -> None:
+        """Set fitted attributes."""
+        from theatrum.nn.mlp import network_arrays
 
-        return squared
+        self.network_ = network_arrays(network)
+        self.alpha_ = np.array(settings.alpha, dtype=np.float64)
+        self.branch_weights_ = np.array(settings.branch_weights, dtype=np.float64)
 
     # The rest is the same for all of them.
 
@@ -392,7 +395,7 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
             adam = torch.optim.Adam(penalised(network, settings.alpha), lr=self.learning_rate)
             done = train(
                 network,
-                lambda _: loss(),
+                lambda _: loss(mapped(network, problem.signatures, settings.branch_weights, self.activation_)),
                 1,
                 optimizer=adam,
                 batch_size=1,
@@ -481,13 +484,6 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
         if self.metric != "auto":
             return self.metric
         return "euclidean" if self.feature_scaling == "none" else "cosine"
-
-    def _keep(self, network: Any, settings: MapSettings) -> None:
-        from theatrum.nn.mlp import network_arrays
-
-        self.network_ = network_arrays(network)
-        self.alpha_ = np.array(settings.alpha, dtype=np.float64)
-        self.branch_weights_ = np.array(settings.branch_weights, dtype=np.float64)
 
     def _map(self, signatures: Sequence[Vectors]) -> Vectors:
         torch = require("torch", "torch")

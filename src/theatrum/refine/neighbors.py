@@ -40,9 +40,9 @@ def knn(X: Any, k: int, *, metric: Literal["cosine", "ip"] = "cosine") -> tuple[
 
     Examples
     --------
-    >>> indices, similarities = knn([[1.0, 0.0], [1.0, 0.0], [0.6, 0.8]], 1)
+    >>> indices, similarities = knn([[1.0, 0.0], [1.0, 0.0], [0.6, 0.8]], 2)
     >>> indices.ravel().tolist(), similarities.round(1).ravel().tolist()
-    ([1, 0, 0], [1.0, 1.0, 0.6000000238418579])
+    ([1, 2, 0, 2, 0, 1], [1.0, 0.6000000238418579, 1.0, 0.6000000238418579, 0.6000000238418579, 0.6000000238418579])
     """
     rows = check_vectors(X, min_rows=2)
     n = len(rows)

@@ -134,7 +134,7 @@ def configurations(n: int, *, conditional: bool) -> Things:
             rng.uniform(0, 0.6),
             rng.random() < 0.5,
         )
-        row = {"model": _MODELS[m], "optimizer": _OPTIMIZERS[o], "data": _DATA[s]}
+        row: dict[str, Any] = {"model": _MODELS[m], "optimizer": _OPTIMIZERS[o], "data": _DATA[s]}
         row |= {"learning rate": 10**rate, "layers": layers, "dropout": dropout, "augmented": bool(augmented)}
         value = of_model[m] + of_optimizer[o] + of_data[s] - 0.5 * (rate + 2) ** 2 + 0.1 * layers + 0.5 * augmented
         inner = rng.random()

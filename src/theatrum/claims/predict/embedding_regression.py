@@ -154,6 +154,11 @@ def function_value(function: Callable[[Matrix, np.random.Generator], Matrix], X:
     return function(X - rng.uniform(-3, 3, size=X.shape[1]), rng)
 
 
+def fixed(y: Matrix, seed: int) -> Matrix:
+    """Measured values: no seed changes them."""
+    return y
+
+
 def function_tasks(dims: Sequence[int], others: bool) -> list[Task]:
     """Six functions in each number of dimensions; ``others`` asks for the further embeddings in the smallest one."""
     tasks = []
@@ -179,8 +184,7 @@ def text_tasks() -> list[Task]:
         if key not in known:
             long = name.startswith("posts")
             known[key] = embeddings(key, MiniLM(token_limit=_TOKENS) if long else MiniLM(), not long)
-        y = things.target
-        tasks.append(Task(name, known[key], things.table, lambda seed, y=y: y, things.texts))
+        tasks.append(Task(name, known[key], things.table, partial(fixed, things.target), things.texts))
     return tasks
 
 
@@ -274,6 +278,13 @@ def claim_081(scale: Scale) -> Outcome:
         says = f"mean tau over {len(trained)} tasks: MiniLM > the same with random weights + 0.02"
         inequalities.append(Inequality(says, better, "seeds", 0.02))
         recorded |= summary(means, pairs, z.mean(axis=1), gaps, trained)
+        ratios = [
+            float(np.mean([run[side]["L"].ratio - run["MiniLM"]["L"].ratio for run in found[name]]))
+            for name, side in pairs
+        ]
+        recorded["looked at afterwards, Spearman with the gap"] = afterwards(
+            pairs, {"Z": z.mean(axis=1), "difference of ratios": np.array(ratios)}, gaps
+        )
     return Outcome(
         {
             f"{name}, {side}": {
@@ -324,8 +335,45 @@ def summary(
     }
 
 
+def afterwards(
+    pairs: Sequence[tuple[str, str]], measures: Mapping[str, Matrix], gaps: Matrix
+) -> dict[str, dict[str, float]]:
+    """Spearman of each measure with the gaps, over kinds of comparisons."""
+    points_of = {
+        f"functions of {d} dimensions": [name.endswith(f", {d} dimensions") for name, _ in pairs] for d in _DIMS
+    }
+    functions = np.any(list(points_of.values()), axis=0)
+    kinds = {
+        "all": np.ones(len(pairs), dtype=bool),
+        **{kind: np.array(rows) for kind, rows in points_of.items()},
+        "functions": functions,
+        "texts": ~functions,
+        "without TF-IDF": np.array([side != "TF-IDF" for _, side in pairs]),
+    }
+    return {
+        measure: {
+            kind: round(float(np.nan_to_num(spearmanr(values[rows], gaps[rows]).statistic)), 3)
+            for kind, rows in kinds.items()
+        }
+        for measure, values in measures.items()
+    }
+
+
 _NOTES = (
-    "Smaller than the card: a seed draws 500 + 100 + 100 rows of a pool of 1,000 things that is "
-    "encoded once (rows of different seeds overlap by design; instances of the functions differ), numbers have 3 "
-    "significant digits, posts are read up to 128 tokens. "
+    "Smaller than the card: a seed draws 500 + 100 + 100 rows of a pool of 1,000 things (939 films) that is encoded "
+    "once, so rows of different seeds overlap (never training and test rows of one seed), and instances of the "
+    "functions differ; numbers have 3 significant digits; posts are read up to 128 tokens; two learning rates by two "
+    "weight decays instead of five by three, the same for every representation; trees are stopped early, not tuned. "
+    "Functions are the plain shifted forms, without the rotations and warps of BBOB. The 20 Newsgroups at hand have "
+    "no header, so lines are counted in the text and their logarithm is the target. Random weights and token means "
+    "are left out for posts and 25 dimensions. Factors are those of the 600 rows of training and validation. It does "
+    "not hold. (1) Z orders the gaps within functions of one number of dimensions, the paper's setting, but not "
+    "across widths and kinds: its means contain the distances to neighbours, which a wide representation makes alike "
+    "and a table with near-equal rows makes tiny (films: genres and year, mean L above 20). What was looked at after "
+    "the result, on the same data, and needs a test of its own: the difference of the ratios to shuffled y follows "
+    "the gaps much better, since the distances cancel. (2) The ratio is above 1 where the head learns for TF-IDF "
+    "rows: standardised rare words decide who is near, and few near pairs carry the mean. (3) The headline, recorded "
+    "only, does not hold with an encoder of 22 million parameters, as expected: on functions of 25 dimensions the "
+    "table wins with the same head and with trees; larger encoders are needed to see it. Digits written apart were "
+    "better for MiniLM than plain numbers. No threshold was moved, no task left out."
 )

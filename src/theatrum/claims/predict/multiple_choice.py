@@ -13,11 +13,12 @@ from theatrum.claims.encoded import encode_cached
 from theatrum.claims.outcome import Inequality, Outcome, Scale
 from theatrum.data import describe, load
 from theatrum.data.datasets import _packed, _table
-from theatrum.predict.multiple_choice import MultipleChoiceClassifier, MultipleChoiceTask, backbone_folder
-from theatrum.predict.multiple_choice_inputs import ChoiceLine, collate, shuffled_batches
+from theatrum.predict.multiple_choice import MultipleChoiceClassifier, MultipleChoiceTask
+from theatrum.predict.multiple_choice_inputs import ChoiceLine, collate
+from theatrum.predict.multiple_choice_network import backbone_folder, decaying_adamw, shuffled_batches
 
 _TEMPLATE = "This is about {}."  # what the entailment model has to judge
-_ORDERS, _FEW = 10, 40  # orders of the options, and texts of each task on which they are tried
+_ORDERS, _FEW = 10, 30  # orders of the options, and texts of each task on which they are tried
 
 _OURS, _ORDERED, _RAW, _ENTAILMENT, _COSINE = (
     "multiple choice",
@@ -74,10 +75,10 @@ class Sizes:
     test: int
 
 
-_SIZES: Mapping[Scale, Sizes] = {"smoke": Sizes(1, 50, 30), "cpu": Sizes(3, 300, 300), "gpu": Sizes(3, 5000, 2000)}
+_SIZES: Mapping[Scale, Sizes] = {"smoke": Sizes(1, 50, 30), "cpu": Sizes(3, 200, 250), "gpu": Sizes(3, 5000, 2000)}
 _ORDER_MEASURES = ("largest change of a score", "standard deviation of the accuracy", "share of changed choices")
 _SETTINGS: dict[str, Any] = {"max_length": 64, "max_options": 6, "learning_rate": 1e-4, "epochs": 2}
-_ENTAILMENT_SETTINGS: dict[str, Any] = {"backbone": "minilm", "max_length": 64, "learning_rate": 1e-4}
+_ENTAILMENT_SETTINGS: dict[str, Any] = {"backbone": "minilm", "max_length": 64, "learning_rate": 2e-4}
 
 
 # Tasks.
@@ -196,12 +197,7 @@ class EntailmentClassifier:
         with seeded(random_state):
             self.model = BertForSequenceClassification.from_pretrained(folder, local_files_only=True, num_labels=2)
             self.model.to("cuda" if torch.cuda.is_available() else "cpu").train()
-            groups = [
-                {"params": [p for p in self.model.parameters() if p.ndim > 1], "weight_decay": 0.1},
-                {"params": [p for p in self.model.parameters() if p.ndim == 1], "weight_decay": 0.0},
-            ]
-            optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, fused=True)
-            scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+            optimizer, scheduler = decaying_adamw(self.model, self.learning_rate, steps)
             lengths = [len(_premise(task, row)) for task, row in examples]
             for batch in shuffled_batches(lengths, self.batch_size, rng):
                 pairs = []
@@ -346,4 +342,21 @@ def _note(
         arm.setdefault(key, []).append(float(value))
 
 
-_NOTES = ""
+_NOTES = (
+    "Training: 200 examples each of R8, 20 Newsgroups, CLINC150 and SICK (entailment), as even over the labels as they "
+    "allow, two epochs, 64 tokens, 6 options drawn; the check asks for 8,000 to 10,000 examples, which one core does "
+    "not train nine times in a quarter of an hour. TREC, AG News and MR are never trained on, so that one training a "
+    "seed serves all three; 250 test texts of each, drawn anew for each seed. The entailment model sees the same "
+    "examples once, each with its right and one wrong option: as many passes as the two epochs of the others. At the "
+    "test it needs 2 to 6 passes a text, the multiple choice one. No question is asked in any arm. Labels were put "
+    "into words before anything was measured. Chosen on training tasks alone, by leaving out R8, CLINC150 or 20 "
+    "Newsgroups in turn (600 examples, mean accuracy on 8 options): the learning rate of the multiple choice among "
+    "1e-4 and 2e-4 (0.65 both; 1e-4), of the variant without mask and positions among the same (0.20, 0.13; 1e-4), of "
+    "entailment among 1e-4, 2e-4 and 4e-4 (0.53, 0.66, 0.49; 2e-4). The loss of hidden words is left out: MiniLM has "
+    "no trained head for it, and with it (weight 1) the first development runs, of 900 examples and one epoch at 96 "
+    "tokens, came to 0.40 instead of 0.65 on R8 and 0.28 instead of 0.82 on CLINC150. Without mask and restarted "
+    "positions all [O] differ by position only, and in so few steps the model hardly learns which option each one "
+    "stands for: the gap says how much faster the layout learns, not what remains after the paper's training. 20 "
+    "Newsgroups, R8 and AG News share topics; MR and TREC, which do not, are averaged by themselves. No training task "
+    "is about sentiment. MiniLM's cosine between text and option is reported and decides nothing."
+)

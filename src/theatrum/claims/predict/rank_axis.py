@@ -102,7 +102,7 @@ def digit_count(digits: Images, rng: np.random.Generator, n: int) -> tuple[Image
 
 def grey(data: LabelledImages) -> Images:
     """Images between 0 and 1."""
-    return data.images.astype(np.float32) / 255
+    return np.divide(data.images, 255, dtype=np.float32)
 
 
 def image_encoders(n: int) -> list[tuple[Callable[[Images], Any], Callable[[Images], Any], float]]:
@@ -293,7 +293,7 @@ def measured(attribute: Attribute, seed: int) -> dict[str, float]:
     }
 
 
-def at_least(n: int, says: str, differences: Mapping[str, Sequence[float]]) -> Inequality:
+def at_least(n: int, says: str, differences: Mapping[str, Any]) -> Inequality:
     """Say that a difference is above 0, beyond noise, for n attributes: it then is for the n-th best of them.
 
     Examples
