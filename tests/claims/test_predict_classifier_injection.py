@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from theatrum.claims import measure
+from theatrum.claims.runner import measure
 
 
 def test_smoke():

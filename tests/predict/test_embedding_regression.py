@@ -133,6 +133,20 @@ def test_dictionaries_texts_and_data_frames():
     assert np.array_equal(series.predict(np.array(texts)), by_text.predict(texts))
 
 
+def test_keys_are_written_in_the_order_of_fit():
+    seen = []
+
+    class Listening(Letters):
+        def encode(self, items, **options):
+            seen.append(list(items))
+            return super().encode(items, **options)
+
+    regressor = EmbeddingRegressor(Listening(), "ridge").fit(FLATS, PRICES)
+    regressor.predict([{"new": 1, "lift": True, "rooms": 2, "town": "Nice"}])
+    assert seen[0][1] == "town: Paris, rooms: 2, lift: true"
+    assert seen[1] == ["town: Nice, rooms: 2, lift: true, new: 1"]
+
+
 def test_a_frame_of_numbers_is_a_matrix_without_an_encoder():
     frame = pandas.DataFrame(X, columns=list("abcd"))
     regressor = EmbeddingRegressor(None, "ridge").fit(frame, Y)

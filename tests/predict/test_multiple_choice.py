@@ -387,7 +387,7 @@ def test_it_is_a_scikit_learn_citizen(backbone):
         ({"labels": [0, 1]}, "fruit: labels: row 0 is int, expected a text"),
         ({"texts": [], "labels": []}, "fruit: texts: there is none to learn from"),
         ({"texts": "apple"}, "fruit: texts: expected a list of texts"),
-        ({"texts_b": ["a"]}, "fruit: texts_b: 1 for 2 texts"),
+        ({"texts_b": ["a"]}, "fruit: texts_b: 1 texts for 2 in texts"),
         ({"options": ["red", "red"]}, "fruit: options: 'red' stands there twice"),
         ({"options": ["red"]}, "fruit: options: 1 given"),
     ],

@@ -126,7 +126,7 @@ def test_bad_input(call, message):
 
 
 def test_tuning_keeps_the_names_that_the_estimator_was_told_of():
-    named = LogisticRegression(class_weight={"ash": 5.0})
+    named = LogisticRegression(class_weight={name: 1.0 + row for row, name in enumerate(NAMES)})
     assert ConvexCombinationClassifier(named, n_top="auto").fit(X, LABELS, TREES).n_top_ >= 1
     # An order of names that is not the order of their codes.
     backwards = ClassSemantics(NAMES[::-1], vectors=S[::-1])

@@ -99,7 +99,7 @@ def test_the_loss_is_that_of_the_loops(relation_on, identity_loss):
     total /= len(codes)
     w = {name: value.detach().numpy() for name, value in network.items()}
     back = np.maximum(p @ w["w_0_decoder"] + w["b_0_decoder"], 0) @ w["w_out_decoder"] + w["b_out_decoder"]
-    total += 0.4 * np.mean(((back - signatures) ** 2).sum(axis=1))
+    total += 0.4 * np.mean(((back / np.sqrt(5) - signatures) ** 2).sum(axis=1))
     assert found == pytest.approx(total, rel=5e-3 if relation_on == "samples" else 1e-4)
 
 
@@ -119,6 +119,7 @@ def test_keeps_the_contract_and_tunes():
     plain = SemanticToFeatureClassifier(64, feature_scaling="centered", random_state=0).fit(X, CODES, SEMANTICS)
     assert model.validation_score_ >= plain.validation_score_
     assert (model.predict(X_UNSEEN, candidates="unseen") == np.array(NAMES[15:])).mean() >= 0.6
+    assert model.reconstruction_weight_ in (0, 0.1)
     one = small(similar_weight=2.0, tau=0.2, max_epochs=20).fit(X, CODES, SEMANTICS)
     assert one.similar_weight_ == 2 and one.dissimilar_weight_ in (0.1, 0.5, 1, 3) and one.tau_ == 0.2
 
@@ -165,6 +166,8 @@ def test_rows_are_described_by_classes_and_attributes():
     assert told[4].classes[0][1] == pytest.approx(scores[4].max(), abs=1e-6)
     assert all(len(one.classes) == len(one.attributes) == 3 for one in told)
     strongest = [ATTRIBUTES[i] for i in S[:15].argmax(axis=1)]
+    values = np.array([[dict(one.attributes).get(name, np.nan) for name in ATTRIBUTES] for one in told])
+    assert np.nanmean(np.abs(values - SEMANTICS.signature()[:15])) < 0.1
     assert np.mean([name in dict(one.attributes) for name, one in zip(strongest, told, strict=True)]) > 0.8
     assert len(model.describe(X[:1], k=99)[0].classes) == 20
     vectors = small(**FIXED, max_epochs=5).fit(X, CODES, ClassSemantics(NAMES, vectors=S))

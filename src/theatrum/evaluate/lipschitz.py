@@ -118,7 +118,7 @@ def normalised(X: NDArray[np.floating]) -> NDArray[np.float64]:
     """
     varies = np.ptp(X, axis=0) > 0
     rows = X[:, varies].astype(np.float64)
-    return (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    return (rows - rows.mean(axis=0)) / (rows.std(axis=0) * np.sqrt(rows.shape[1]))
 
 
 def merged(X: NDArray[np.float32], y: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

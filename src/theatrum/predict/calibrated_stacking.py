@@ -227,15 +227,17 @@ class CalibratedStacking(ZeroShotClassifier):
         from theatrum.persistence import save_part
 
         super().save_state(folder)
-        (folder / "base").mkdir()
-        save_part(self.base_, folder / "base")
+        if hasattr(self, "base_"):
+            (folder / "base").mkdir()
+            save_part(self.base_, folder / "base")
 
     def open_state(self, folder: Any) -> None:
         """Read back what `save_state` wrote."""
         from theatrum.persistence import open_part
 
         super().open_state(folder)
-        self.base_ = open_part(folder / "base")
+        if (folder / "base").is_dir():
+            self.base_ = open_part(folder / "base")
 
     def _saved_apart(self) -> Sequence[str]:
         return ("base_",)

@@ -41,7 +41,7 @@ def network_values(layers: Mapping[str, NDArray[np.float32]], X: Matrix) -> Matr
     for layer in range(depth):
         X = X @ layers[f"{2 * layer}.weight"].T + layers[f"{2 * layer}.bias"]
         if layer < depth - 1:
-            pass
+            np.maximum(X, 0, out=X)
     return X[:, 0]
 
 
@@ -360,7 +360,7 @@ class EmbeddingRegressor(RegressorMixin, BaseEstimator):
         if callable(self.serializer):
             return check_texts([self.serializer(row) for row in items], name="what serializer gave")
         keys = value_kinds(items, self.kinds_)
-        return [row_text(row, self.precision) for row in items]
+        return [row_text({key: row[key] for key in keys if key in row}, self.precision) for row in items]
 
     def _found_encoder(self) -> Any:
         return _named_encoder(self.encoder) if isinstance(self.encoder, str) else self.encoder

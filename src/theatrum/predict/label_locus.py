@@ -16,6 +16,7 @@ from theatrum.extras import require
 
 Metric: TypeAlias = ArrayLike | Any  # distances (C, C), or a networkx.Graph
 _SHARES = tuple(np.linspace(0.05, 0.95, 19))  # mixtures of two labels that are tried before a linear program
+_RIVALS = 16  # rivals that join a linear program at a time
 _SLACK = 1e-7  # of squared distances whose largest is 1: what the solver calls zero
 
 
@@ -234,25 +235,42 @@ def reachable(
             mixed = share * squared[i] + (1 - share) * squared[i + 1 :]
             found |= (mixed <= mixed.min(axis=1, keepdims=True) + 1e-12).any(axis=0)
     for label in np.flatnonzero(~found):
-        excess = squared[:, label, None] - squared
-        if not (excess > _SLACK).all(axis=0).any():
-            found[label] = _least_excess(excess) <= _SLACK
+        if not found[label]:
+            found |= _attained(squared, label)
     return found
 
 
-def _least_excess(excess: NDArray[np.float64]) -> float:
-    """``min_w max_u w' excess_u`` over weights w: 0 if some w makes the label at least as good as every other."""
-    k, n = excess.shape
-    solved = linprog(
-        np.r_[np.zeros(k), 1.0],
-        A_ub=np.hstack([excess.T, -np.ones((n, 1))]),
-        b_ub=np.zeros(n),
-        A_eq=np.r_[np.ones(k), 0.0][None],
-        b_eq=[1.0],
-        bounds=[(0, None)] * k + [(None, None)],
-        method="highs",
-    )
-    return float(solved.fun)
+def _attained(squared: NDArray[np.float64], label: int) -> NDArray[np.bool_]:
+    """Try to make one label the mean; says which labels are, under the best weights that were found for it, (C,).
+
+    ``min_w max_u w' (d(label)^2 - d(u)^2)`` is 0 exactly if the label can be reached. Few of the rivals u matter: the
+    program is solved for some, and those that win under its weights are added.
+    """
+    excess = squared[:, label, None] - squared
+    k = len(excess)
+    rivals = np.array([], dtype=np.intp)
+    weights = np.full(k, 1 / k)
+    # Another label that is nearer to every observed one ends it at once.
+    bound = 1.0 if (excess > _SLACK).all(axis=0).any() else 0.0
+    while bound <= _SLACK and (weights @ excess).max() > _SLACK:
+        more = np.union1d(rivals, np.argsort(-(weights @ excess), kind="stable")[:_RIVALS])
+        if len(more) == len(rivals):
+            break  # only the solver's tolerance is left between them
+        rivals = more
+        solved = linprog(
+            np.r_[np.zeros(k), 1.0],
+            A_ub=np.hstack([excess[:, rivals].T, -np.ones((len(rivals), 1))]),
+            b_ub=np.zeros(len(rivals)),
+            A_eq=np.r_[np.ones(k), 0.0][None],
+            b_eq=[1.0],
+            bounds=(0, None),
+            method="highs",
+        )
+        weights, bound = solved.x[:-1], float(solved.fun)
+    expected = weights @ squared
+    winners = expected <= expected.min() + 1e-12
+    winners[label] |= bound <= _SLACK
+    return winners
 
 
 def _labels(metric: Metric) -> _Labels:

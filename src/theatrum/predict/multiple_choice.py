@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from theatrum.checks import Constraint, Range, check_parameters, check_texts
-from theatrum.contracts import TruncationWarning
 from theatrum.extras import require
 from theatrum.persistence import load_arrays, save_arrays
 from theatrum.predict.multiple_choice_inputs import (
     check_options,
+    check_pairs,
     choice_lines,
     collate,
     count_cut,
+    tell_cut,
 )
 
 _BLOCK = 4096  # texts laid out at a time
@@ -69,13 +69,14 @@ class MultipleChoiceTask:
         try:
             n, known = len(check_texts(self.texts, name="texts")), set(check_options(self.options))
             labels = check_texts(self.labels, name="labels")
+            if self.texts_b is not None:
+                check_pairs(self.texts_b, n)
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
         if not n:
             raise ValueError(f"{self.name}: texts: there is none to learn from")
-        for field, values in {"labels": labels, "texts_b": self.texts_b}.items():
-            if values is not None and len(values) != n:
-                raise ValueError(f"{self.name}: {field}: {len(values)} for {n} texts; one for each is needed")
+        if len(labels) != n:
+            raise ValueError(f"{self.name}: labels: {len(labels)} for {n} texts; one for each is needed")
         for row, label in enumerate(labels):
             if label not in known:
                 raise ValueError(f"{self.name}: labels: row {row} is {label!r}, which is none of the options")
@@ -95,10 +96,8 @@ class MultipleChoiceClassifier(BaseEstimator):
     options have permuted scores, up to float rounding. The text does see all options, so that one more option changes
     the scores of the others, not only their softmax.
 
-    Training minimises the cross-entropy of the softmax over the options (weight ``choice_weight``), that of yes and
-    no at every option, and that of hidden words of the text (weight ``mlm_weight``), by AdamW with a linear decay.
-    The paper takes the second one over the whole vocabulary; here it is between the two words, which a head that
-    starts untrained learns sooner.
+    Training minimises three cross-entropies: of the softmax over the options, of yes and no at every option, and of
+    hidden words of the text. The paper takes the second one over the vocabulary; here it is between the two words.
 
     Parameters
     ----------
@@ -136,7 +135,7 @@ class MultipleChoiceClassifier(BaseEstimator):
 
     Notes
     -----
-    On one CPU core MiniLM trains on about 20 examples a second at 64 tokens, and chooses for about 80.
+    On one CPU core MiniLM trains on about 30 examples a second of up to 64 tokens, and chooses for about 90.
 
     Examples
     --------
@@ -213,8 +212,6 @@ class MultipleChoiceClassifier(BaseEstimator):
 
         Raises
         ------
-        ImportError
-            torch or transformers is missing.
         ValueError
             No tasks, bad parameters, options that do not fit, or a backbone that cannot be used.
 
@@ -326,9 +323,7 @@ class MultipleChoiceClassifier(BaseEstimator):
 
         check_is_fitted(self, "network_")
         choices, rows = check_options(options), check_texts(texts, name="texts")
-        seconds = None if texts_b is None else check_texts(texts_b, name="texts_b")
-        if seconds is not None and len(seconds) != len(rows):
-            raise ValueError(f"texts_b: {len(seconds)} texts for {len(rows)} in texts; one for each is needed")
+        seconds = None if texts_b is None else check_pairs(texts_b, len(rows))
         scores = np.empty((len(rows), len(choices)), dtype=np.float32)
         cut = np.zeros(2, dtype=np.int64)
         with torch.inference_mode(), progress("choosing", len(rows), show_progress) as advance:
@@ -345,7 +340,7 @@ class MultipleChoiceClassifier(BaseEstimator):
                     inputs = self._collate([lines[row] for row in batch], self.network_.tokenizer)
                     scores[start + batch] = self.network_.answers(inputs)[..., 0].cpu().numpy()
                     advance(len(batch))
-        self._tell(cut, len(rows))
+        tell_cut(cut, len(rows), self.max_length)
         return scores
 
     def save_state(self, folder: Path) -> None:
@@ -395,7 +390,7 @@ class MultipleChoiceClassifier(BaseEstimator):
                 lines = [line for line, _ in drawn]
                 right = torch.tensor([place for _, place in drawn], device=model.device)
                 if epoch == 0:
-                    self._tell(count_cut(lines), len(lines))
+                    tell_cut(count_cut(lines), len(lines), self.max_length)
                 for batch in training.shuffled_batches([len(line.ids) for line in lines], self.batch_size, rng):
                     chosen = [lines[row] for row in batch]
                     loss = network.loss(chosen, right[batch], self.choice_weight, self.mlm_weight, rng)
@@ -403,12 +398,3 @@ class MultipleChoiceClassifier(BaseEstimator):
                     advance(len(batch))
         model.eval()
         return losses
-
-    def _tell(self, cut: NDArray[np.int64], n: int) -> None:
-        if cut.any():
-            warnings.warn(
-                f"of {n} texts, {cut[0]} were cut and {cut[1]} had their options cut to fit {self.max_length} tokens; "
-                "a larger max_length reads more",
-                TruncationWarning,
-                stacklevel=3,
-            )

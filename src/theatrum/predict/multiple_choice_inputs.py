@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theatrum.checks import check_texts
+from theatrum.contracts import TruncationWarning
 
 Tokens = Sequence[int]
 
@@ -249,6 +251,14 @@ def check_options(options: Sequence[str]) -> list[str]:
     return checked
 
 
+def check_pairs(texts_b: Sequence[str], n: int) -> list[str]:
+    """Return second texts as a list, one for each of n first ones."""
+    checked = check_texts(texts_b, name="texts_b")
+    if len(checked) != n:
+        raise ValueError(f"texts_b: {len(checked)} texts for {n} in texts; one for each is needed")
+    return checked
+
+
 def choice_lines(
     tokenizer: Any,
     texts: Sequence[str],
@@ -269,9 +279,7 @@ def choice_lines(
     first = tokenize(tokenizer, texts, "texts", first_row)
     second: Sequence[Tokens | None] = [None] * len(first)
     if texts_b is not None:
-        second = tokenize(tokenizer, texts_b, "texts_b", first_row)
-        if len(second) != len(first):
-            raise ValueError(f"texts_b: {len(second)} texts for {len(first)} in texts; one for each is needed")
+        second = tokenize(tokenizer, check_pairs(texts_b, len(first)), "texts_b", first_row)
     return [
         choice_line(tokenizer, choices, a, question=asked, text_b=b, max_length=max_length)
         for a, b in zip(first, second, strict=True)
@@ -281,6 +289,17 @@ def choice_lines(
 def count_cut(lines: Sequence[ChoiceLine]) -> NDArray[np.int64]:
     """Count lines whose text is cut, and whose options are."""
     return np.array([sum(line.text_is_cut for line in lines), sum(line.options_are_cut for line in lines)])
+
+
+def tell_cut(cut: NDArray[np.int64], n: int, max_length: int) -> None:
+    """Warn of what `count_cut` counted in n lines; the caller of the caller is named."""
+    if cut.any():
+        warnings.warn(
+            f"of {n} texts, {cut[0]} were cut and {cut[1]} had their options cut to fit {max_length} tokens; "
+            "a larger max_length reads more",
+            TruncationWarning,
+            stacklevel=3,
+        )
 
 
 def build_multiple_choice_inputs(

@@ -27,6 +27,7 @@ _IDENTICAL, _SIMILAR, _DISSIMILAR = 0, 1, 2
 _QUANTILES = (0.5, 0.7, 0.85, 0.95)
 _WEIGHTS = (0.1, 0.5, 1.0, 3.0)
 _FIRST_WEIGHT = 0.5  # at which thresholds are compared
+_RECONSTRUCTION = 0.1
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,9 @@ class RelationPreservingClassifier(SemanticToFeatureClassifier):
     similar_weight, dissimilar_weight : float or "auto", default="auto"
         Of the losses over similar and dissimilar classes; "auto" takes the best of 0 and four values, the same for
         both, on held-out classes, and is 0 where none are held out.
-    reconstruction_weight : float, default=0.1
-        Of the loss of a decoder back to the signatures.
+    reconstruction_weight : float or "auto", default="auto"
+        Of the loss of a decoder back to the signatures; "auto" takes the better of 0 and 0.1 on held-out classes, and
+        0.1 where none are held out.
     relation_on : {"samples", "prototypes"}, default="samples"
         What is compared with the prototypes of other classes: rows, or the prototype of their own class.
     identity_loss : {"l2", "cosine"}, default="l2"
@@ -258,7 +260,7 @@ random_state
         "tau": [Range(float, -1, 1, open_low=True), Options(("auto",)), tuple, list],
         "similar_weight": [Range(float, 0), Options(("auto",))],
         "dissimilar_weight": [Range(float, 0), Options(("auto",))],
-        "reconstruction_weight": [Range(float, 0)],
+        "reconstruction_weight": [Range(float, 0), Options(("auto",))],
         "relation_on": [Options(("samples", "prototypes"))],
         "identity_loss": [Options(("l2", "cosine"))],
         "batch_size": [Range(int, 1)],
@@ -271,7 +273,7 @@ random_state
         tau: Threshold | Literal["auto"] = "auto",
         similar_weight: float | Literal["auto"] = "auto",
         dissimilar_weight: float | Literal["auto"] = "auto",
-        reconstruction_weight: float = 0.1,
+        reconstruction_weight: float | Literal["auto"] = "auto",
         relation_on: Literal["samples", "prototypes"] = "samples",
         identity_loss: Literal["l2", "cosine"] = "l2",
         batch_size: int = 512,
@@ -334,7 +336,7 @@ random_state
             return [Description(classes, ()) for classes in by_class]
         torch = require("torch", "torch")
         weights = {name: torch.from_numpy(array) for name, array in self.network_.items()}
-        signatures = _decoded(weights, torch.from_numpy(features)).numpy()
+        signatures = _decoded(weights, torch.from_numpy(features)).numpy() / len(self.semantics_.attribute_names) ** 0.5
         by_attribute = _largest(signatures, self.semantics_.attribute_names, k)
         return [Description(*both) for both in zip(by_class, by_attribute, strict=True)]
 
@@ -353,25 +355,25 @@ random_state
             tau,
             0.0 if self.similar_weight == "auto" else float(self.similar_weight),
             0.0 if self.dissimilar_weight == "auto" else float(self.dissimilar_weight),
-            float(self.reconstruction_weight),
+            _RECONSTRUCTION if self.reconstruction_weight == "auto" else float(self.reconstruction_weight),
         )
 
     def _search(self, start: MapSettings, attempt: Callable[[MapSettings], float]) -> MapSettings:
         assert isinstance(start, RelationSettings)
-        free = {
-            name: getattr(self, f"{name}_weight") == "auto"  # which weights are to be tuned
-            for name in ("similar", "dissimilar")
-        }
-        plain = super()._search(replace(start, similar=0.0, dissimilar=0.0, reconstruction=0.0), attempt)
+        free = [name for name in ("similar", "dissimilar") if getattr(self, f"{name}_weight") == "auto"]
+        decoded = self.reconstruction_weight == "auto"
+        start = replace(start, reconstruction=0.0 if decoded else start.reconstruction)
+        plain = super()._search(replace(start, similar=0.0, dissimilar=0.0), attempt)
 
         def related(tau: Threshold, weight: float) -> RelationSettings:
-            weights = {name: weight for name, is_free in free.items() if is_free}
+            weights = dict.fromkeys(free, weight)
             return replace(start, alpha=plain.alpha, branch_weights=plain.branch_weights, tau=tau, **weights)
 
-        taus = [("quantile", q) for q in _QUANTILES] if self.tau == "auto" else [start.tau]
+        taus: list[Threshold] = [("quantile", q) for q in _QUANTILES] if self.tau == "auto" else [start.tau]
         tau = max(taus, key=lambda one: attempt(related(one, _FIRST_WEIGHT)))
-        weighted = [related(tau, weight) for weight in (_WEIGHTS if any(free.values()) else (_FIRST_WEIGHT,))]
-        return max([plain, *weighted] if all(free.values()) else weighted, key=attempt)
+        weighted = [related(tau, weight) for weight in (_WEIGHTS if free else (_FIRST_WEIGHT,))]
+        best = max([plain, *weighted] if len(free) == 2 else weighted, key=attempt)
+        return max([best, replace(best, reconstruction=_RECONSTRUCTION)], key=attempt) if decoded else best
 
     def _network(self, problem: MapProblem, settings: MapSettings) -> Any:
         assert isinstance(settings, RelationSettings)
@@ -393,6 +395,7 @@ random_state
         centres = torch.zeros_like(problem.means).index_add_(0, problem.codes, rows)
         centres /= torch.bincount(problem.codes, minlength=n_classes)[:, None]
         told = torch.cat(problem.signatures, dim=1)
+        loud = told * told.shape[1] ** 0.5  # rows of length sqrt(s), as those of the features: numbers are about 1
         delta, relations, weights = (torch.from_numpy(matrix) for matrix in _pairs(told.numpy(), settings))
         is_related = bool(weights.any())
         draws = torch.Generator().manual_seed(self._seed)
@@ -413,8 +416,7 @@ random_state
                 wrong = hinges(rows[drawn] @ directions.T, delta[codes], relations[codes])
                 loss = loss + (weights[codes] * wrong).sum() / self.batch_size
             if settings.reconstruction:
-                apart = ((_decoded(network, prototypes) - told) ** 2).sum(dim=1).mean()
-                loss = loss + settings.reconstruction * apart
+                loss = loss + settings.reconstruction * ((_decoded(network, prototypes) - loud) ** 2).mean()
             return loss
 
         return total
@@ -445,7 +447,7 @@ def _pairs(signatures: Vectors, settings: RelationSettings) -> tuple[NDArray[Any
 
 
 def _decoded(network: Mapping[str, Any], features: Any) -> Any:
-    """Signatures of features, by the decoder."""
+    """Signatures of features by the decoder, with rows of length ``sqrt(s)``."""
     weights = {name: network[f"{name}_decoder"] for name in ("w_0", "b_0", "w_out", "b_out")}
     return mapped(weights, [features], [1.0], "linear")
 

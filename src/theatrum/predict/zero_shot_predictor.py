@@ -162,14 +162,17 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[allowed[scores[:, allowed].argmax(axis=1)]]
 
     def save_state(self, folder: Path) -> None:
-        """Write semantics and fitted attributes."""
-        check_is_fitted(self)
+        """Write semantics and fitted attributes; nothing where nothing was fitted (a base that others clone)."""
+        if not hasattr(self, "semantics_"):
+            return
         (folder / _SEMANTICS).mkdir()
         write_semantics(self.semantics_, folder / _SEMANTICS)
         write_fitted(self, folder, leave=("semantics_", *self._saved_apart()))
 
     def open_state(self, folder: Path) -> None:
         """Read back what `save_state` wrote."""
+        if not (folder / _SEMANTICS).is_dir():
+            return
         self.semantics_ = read_semantics(folder / _SEMANTICS)
         read_fitted(self, folder)
 
