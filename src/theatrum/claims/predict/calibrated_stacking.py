@@ -105,8 +105,8 @@ def claim_119(scale: Scale) -> Outcome:
             "Ridge has alpha 1, the network 40 epochs, ConSE and the layer of classifier injection a softmax "
             "regression (C = 10): nothing is tuned, so that a base is fitted once a fold (3 folds of classes). "
             "Classifier injection uses its weighted average. Seen classes' test rows were never trained on; accuracies "
-            "are means over classes. Ideal semantics describe by half of the test rows and are judged on the other half: an "
-            "analysis, no method."
+            "are means over classes. Ideal semantics describe by half of the test rows and are judged on the other "
+            "half: an analysis, no method."
         ),
     )
 

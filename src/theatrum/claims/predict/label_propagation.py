@@ -120,11 +120,11 @@ def claim_108(scale: Scale) -> Outcome:
         measurements,
         _inequalities(arms, tuple(sets)),
         notes=(
-            "MiniLM, up to 3,000 texts a set drawn once (CLINC150 and 20 Newsgroups: test rows; AG News: its test file; "
-            "TREC: training rows), five random halves: one is the pile, the other comes later. k = 5, gamma = 5, alpha = "
-            "0.3 everywhere, nothing was tuned. Class names were expanded into plain words once, before measuring. "
-            "Self-training and named clusters see the same pile. Sizes after Zipf's law use the exponent 0.5, so that the "
-            "smallest classes keep a few rows."
+            "MiniLM, up to 3,000 texts a set drawn once (CLINC150 and 20 Newsgroups: test rows; AG News: its test "
+            "file; TREC: training rows), five random halves: one is the pile, the other comes later. k = 5, gamma = 5, "
+            "alpha = 0.3 everywhere, nothing was tuned. Class names were expanded into plain words once, before "
+            "measuring. Self-training and named clusters see the same pile. Class sizes after Zipf's law use the "
+            "exponent 0.5, so that the smallest classes keep a few rows."
         ),
     )
 
