@@ -19,6 +19,7 @@ ROOMS = {
     "refine": "Refine: vectors to better or smaller vectors",
     "compress": "Compress: vectors to bytes",
     "search": "Search: indexes, filters and fusion",
+    "predict": "Predict: classes, ranks and values from vectors",
     "evaluate": "Evaluate: measures and tests of difference",
     "store": "Store: vectors on disk",
     "data": "Data: known data sets and users' files",
@@ -50,6 +51,7 @@ def write_all(folder: Path) -> None:
         "claims.md": claims_page(),
         "cli.md": cli_page(),
         "parts.md": parts_page(),
+        "predictors.md": predictors_page(),
         "api.rst": api_page(),
     }
     pages |= {f"room-{room}.rst": room_page(room, title) for room, title in ROOMS.items()}
@@ -96,6 +98,66 @@ def claims_page() -> str:
         if record["notes"]:
             lines += ["", record["notes"]]
     return "\n".join(lines) + "\n"
+
+
+PREDICTORS = Path(__file__).parent.parent / "benchmarks" / "results" / "predictors.jsonl"
+TABLES = {
+    "zero-shot": (
+        "New classes, described",
+        "Trained on rows of seen classes, asked about rows of seen and of unseen ones. *unseen*: accuracy among unseen "
+        "classes only; *H*: harmonic mean of the accuracies on unseen and on seen classes when all are candidates; *H "
+        "calibrated*: the same with an automatic gamma (`calibrated_stacking`). T1: CLINC150 utterances, intent names, "
+        "both MiniLM, 110 + 40 classes. T2: the same utterances as LSA. I: Omniglot characters, described by strokes, "
+        "182 + 60. A: AwA1 photographs (visual words) described by 85 attributes, 40 + 10.",
+    ),
+    "no labels": (
+        "Texts without a label",
+        "Share of right answers on 1,500 texts (MiniLM) of which no label is known. The last four rows show what a few "
+        "labelled texts a class would give instead.",
+    ),
+    "numbers": (
+        "Numbers",
+        "Spearman correlation on 1,000 items (fewer where there are fewer) after training on 500; MiniLM vectors.",
+    ),
+}
+
+
+def predictors_page() -> str:
+    """Every predictor beside the simple things, from what the benchmark measured."""
+    lines = [
+        "# Predictors compared",
+        "",
+        "Made from `benchmarks/results/predictors.jsonl` (`benchmarks/predictors.py`).",
+    ]
+    lines += [
+        "Means over seeds (draws of classes or of rows), \xb1 their standard deviation; the best of a column is bold."
+    ]
+    rows = [json.loads(line) for line in PREDICTORS.read_text(encoding="utf-8").splitlines()]
+    for table, (title, about) in TABLES.items():
+        own = [row for row in rows if row["table"] == table]
+        columns = list(dict.fromkeys((row["data"], row["measure"]) for row in own))
+        found = {(row["method"], row["data"], row["measure"]): row["values"] for row in own}
+        best = {
+            column: max(sum(values) / len(values) for key, values in found.items() if key[1:] == column)
+            for column in columns
+        }
+        lines += ["", f"## {title}", "", about, ""]
+        several = len({measure for _, measure in columns}) > 1
+        heads = [f"{data}, {measure}" if several else data for data, measure in columns]
+        lines += [f"| method | {' | '.join(heads)} |", "|---" * (len(columns) + 1) + "|"]
+        for method in dict.fromkeys(row["method"] for row in own):
+            cells = [_cell(found.get((method, *column)), best[column]) for column in columns]
+            lines.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(values: list[float] | None, best: float) -> str:
+    if values is None:
+        return ""
+    mean = sum(values) / len(values)
+    spread = (sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1)) ** 0.5
+    shown = f"{mean:.3f}"
+    return f"{f'**{shown}**' if mean == best else shown} \xb1 {spread:.3f}"
 
 
 def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:

@@ -22,7 +22,20 @@ _EXPORTS = {
     "pipeline": "theatrum.pipelines.pipeline",
     "save": "theatrum.pipelines.folders",
 }
-_ROOMS = ("atlas", "claims", "compress", "data", "evaluate", "interop", "refine", "search", "serve", "store", "text")
+_ROOMS = (
+    "atlas",
+    "claims",
+    "compress",
+    "data",
+    "evaluate",
+    "interop",
+    "predict",
+    "refine",
+    "search",
+    "serve",
+    "store",
+    "text",
+)
 
 __all__ = ["Pipeline", "__version__", "bakeoff", "open", "pipeline", "save"]
 

@@ -12,8 +12,6 @@ from scipy.spatial.distance import cdist, pdist, squareform
 
 from theatrum.refine.linkage_distances import (
     chaining_index,
-    check_distances,
-    distances_between,
     extend_path,
     extend_single_linkage,
     fuzzy_distance,
@@ -24,6 +22,7 @@ from theatrum.refine.linkage_distances import (
     single_linkage_distance,
     spanning_chain,
 )
+from theatrum.refine.pairwise_distances import check_distances, distances_between
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(120, 3))
@@ -172,7 +171,7 @@ def test_linkage_distance_dispatches():
 def test_distances_in_blocks(metric, monkeypatch):
     rows = rng.integers(0, 3, size=(50, 6)).astype(float) + 1
     whole = distances_between(rows, rows[:9], metric)
-    monkeypatch.setattr("theatrum.refine.linkage_distances._BLOCK", 40)
+    monkeypatch.setattr("theatrum.refine.pairwise_distances._BLOCK", 40)
     assert whole.dtype == np.float32 and (whole >= 0).all()
     assert np.array_equal(distances_between(rows, rows[:9], metric), whole)
     assert np.allclose(whole, cdist(rows, rows[:9], metric), atol=1e-6)

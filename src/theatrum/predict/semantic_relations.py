@@ -249,7 +249,7 @@ random_state
     >>> S = rng.random(size=(12, 4)); y = np.repeat(np.arange(10), 20)
     >>> X = (S @ rng.normal(size=(4, 8)))[y] + 0.1 * rng.normal(size=(200, 8))
     >>> letters = ClassSemantics(tuple("abcdefghijkl"), attributes=S, attribute_names=("big", "red", "old", "wet"))
-    >>> model = RelationPreservingClassifier(64, tau=0.2, similar_weight=0.5, dissimilar_weight=0.5, random_state=0)
+    >>> model = RelationPreservingClassifier(64, tau=0.2, reconstruction_weight=0.1, random_state=0)
     >>> told = model.fit(X, y, letters).describe(X[:1], k=2)[0]
     >>> told.classes[0][0], len(told.attributes)
     ('a', 2)

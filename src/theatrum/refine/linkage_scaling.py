@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -18,21 +17,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from theatrum.checks import Constraint, Options, Range, check_parameters
 from theatrum.extras import require
 from theatrum.refine.linkage_distances import (
-    NEGATIVE,
-    Distances,
     Linkage,
     chaining_index,
-    check_distances,
-    distances_between,
     extend_path,
     extend_single_linkage,
     fuzzy_memberships,
     linkage_distance,
-    refuse,
     single_linkage_distance,
     spanning_chain,
 )
+from theatrum.refine.pairwise_distances import NEGATIVE, Distances, check_distances, distances_between, refuse
 from theatrum.refine.pairwise_losses import classical_start, eigenmaps, place_by_stress, smacof, umap_layout
+from theatrum.refine.refinement_report import RefinementReport
 
 Loss: TypeAlias = Literal["stress", "spectral", "cross_entropy"]
 _DENSE = 10_000  # rows up to which all pairs are held; above, as many landmarks
@@ -40,42 +36,6 @@ _BLOCK = 1 << 22  # distances of new rows held at a time
 _JITTER = 0.01  # of the start: rows that start together, such as twins of an ultrametric, do not push each other apart
 _SAME = 1e-7  # share of the median distance below which a new row is a training row
 _COLOURS, _MARKERS = ("#0b3954", "#bf1a2f", "#f4a261", "#2a9d8f"), ("o", "^", "s", "D", "v")
-
-
-@dataclass(frozen=True)
-class RefinementReport:
-    """Where a linkage lies between single linkage ``u`` and the distances ``d``, and what both ends cost.
-
-    Parameters
-    ----------
-    share_at_least_single, share_at_most_maximal : float
-        Shares of the pairs with ``u <= d_H`` and ``d_H <= d``; both 1 for single, maximal and path.
-    root_stress_single, root_stress_maximal : float
-        Root of the stress of the embeddings of u and of d, each fitted to its own; in the units of the distances.
-        Do not compare them with each other: an ultrametric may need as many dimensions as there are rows.
-    chaining_index : float
-        Mean of ``u / d`` over the pairs farther apart than the median.
-    """
-
-    share_at_least_single: float
-    share_at_most_maximal: float
-    root_stress_single: float
-    root_stress_maximal: float
-    chaining_index: float
-
-    def __str__(self) -> str:
-        """Say the report in words, with a warning where far rows are chained together."""
-        lines = [
-            f"u <= d_H for {self.share_at_least_single:.1%} of pairs, d_H <= d for {self.share_at_most_maximal:.1%}",
-            f"root stress: {self.root_stress_single:.4g} fitted to u, {self.root_stress_maximal:.4g} fitted to d",
-            f"chaining index {self.chaining_index:.2f}",
-        ]
-        if self.chaining_index < 0.2:
-            lines.append(
-                "warning: small steps join most rows that are far apart. Right for chains; where it is noise between "
-                "groups, single linkage sees one group: take linkage='path'"
-            )
-        return "\n".join(lines)
 
 
 class LinkageScaling(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

@@ -21,8 +21,9 @@ from theatrum.claims.outcome import Inequality, Outcome, Scale
 from theatrum.data import load
 from theatrum.evaluate.embedding_stability import stability_bound
 from theatrum.extras import require
-from theatrum.refine.linkage_distances import distances_between, linkage_distance, single_linkage_distance
+from theatrum.refine.linkage_distances import linkage_distance, single_linkage_distance
 from theatrum.refine.linkage_scaling import LinkageScaling
+from theatrum.refine.pairwise_distances import distances_between
 from theatrum.refine.pairwise_losses import smacof
 
 Measured: TypeAlias = dict[str, dict[str, list[float]]]
