@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkabl
 import numpy as np
 from numpy.typing import NDArray
 
-from theatrum.class_semantics import ClassSemantics
+from theatrum.class_semantics import ClassSemantics as ClassSemantics
 
 Vectors: TypeAlias = NDArray[np.float32]  # (n, d)
 Codes: TypeAlias = NDArray[np.uint8]  # (n, bytes_per_vector)

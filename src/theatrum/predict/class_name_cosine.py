@@ -49,7 +49,7 @@ class ClassNameCosine(ZeroShotClassifier):
             nobody = np.zeros(len(semantics.names), dtype=bool)
             self.semantics_ = semantics if semantics.seen is not None else semantics.with_seen(nobody)
             self.classes_ = np.array(semantics.names)
-            self.class_prototypes_ = semantics.signature()
+            self.class_prototypes_: Rows = semantics.signature()
             self.n_features_in_ = self.class_prototypes_.shape[1]
             return self
         rows, codes = self._start(X, y, semantics)

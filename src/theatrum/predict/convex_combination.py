@@ -130,7 +130,10 @@ def from_probabilities(
     rows = tempered(check_probabilities(P, int(seen.sum())), temperature)
     vectors = class_vectors(semantics, center)
     allowed = candidate_codes(candidates, semantics, np.array(semantics.names))
-    return cosines(top_weights(rows, n_top) @ vectors[seen], vectors[allowed])
+    scores: NDArray[np.float64] = np.asarray(
+        cosines(top_weights(rows, n_top) @ vectors[seen], vectors[allowed]), dtype=np.float64
+    )
+    return scores
 
 
 @dataclass(frozen=True)
@@ -334,7 +337,7 @@ class ConvexCombinationClassifier(SeenProbabilityClassifier):
         k is cut to the number of candidates.
         """
         allowed = candidate_codes(candidates, self.semantics_, self.classes_)
-        scores = self.class_scores(X)[:, allowed]
+        scores = np.asarray(self.class_scores(X)[:, allowed], dtype=np.float64)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : check_k(k, len(allowed))]
         return self.classes_[allowed[best]], np.take_along_axis(scores, best, axis=1)
 

@@ -229,7 +229,9 @@ class FrechetMeanClassifier(SeenProbabilityClassifier):
         codes = codes_among(labels, self.classes_)
         wrong = np.flatnonzero(~np.isin(codes, np.flatnonzero(seen_mask(self.semantics_))))
         if wrong.size:
-            raise ValueError(f"y: row {wrong[0]} is {labels.tolist()[wrong[0]]!r}, a class that the estimator does not know")
+            raise ValueError(
+                f"y: row {wrong[0]} is {labels.tolist()[wrong[0]]!r}, a class that the estimator does not know"
+            )
         return codes
 
     def _held_out(self, rows: Rows, codes: NDArray[np.intp]) -> tuple[Probabilities, NDArray[np.intp]]:

@@ -234,7 +234,7 @@ def reachable(
         for share in _SHARES:
             mixed = share * squared[i] + (1 - share) * squared[i + 1 :]
             found |= (mixed <= mixed.min(axis=1, keepdims=True) + 1e-12).any(axis=0)
-    for label in np.flatnonzero(~found):
+    for label in np.flatnonzero(~found).tolist():
         if not found[label]:
             found |= _attained(squared, label)
     return found

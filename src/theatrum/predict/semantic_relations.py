@@ -364,6 +364,7 @@ random_state
         decoded = self.reconstruction_weight == "auto"
         start = replace(start, reconstruction=0.0 if decoded else start.reconstruction)
         plain = super()._search(replace(start, similar=0.0, dissimilar=0.0), attempt)
+        assert isinstance(plain, RelationSettings)
 
         def related(tau: Threshold, weight: float) -> RelationSettings:
             weights = dict.fromkeys(free, weight)

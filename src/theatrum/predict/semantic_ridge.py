@@ -39,7 +39,8 @@ def ridge_map(A: Rows, B: Rows, alpha: float, weights: NDArray[np.float64] | Non
     weighted = A if weights is None else A * weights[:, None]
     gram = (weighted.T @ A).astype(np.float64)
     size = float(np.trace(gram)) / len(gram) or 1.0
-    return np.linalg.solve(gram + alpha * size * np.eye(len(gram)), (weighted.T @ B).astype(np.float64))
+    right = (weighted.T @ B).astype(np.float64)
+    return np.asarray(np.linalg.solve(gram + alpha * size * np.eye(len(gram)), right), dtype=np.float64)
 
 
 def class_means(X: Rows, codes: NDArray[np.intp], n_classes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -346,7 +346,7 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
     def _start_settings(self, n_branches: int) -> MapSettings:
         """Settings as given, with plain values in the place of what is tuned."""
         given = [self.alpha] if isinstance(self.alpha, float | int) else list(self.alpha)
-        alpha = (_UNTUNED,) * n_branches if self.alpha == "auto" else tuple(given)
+        alpha: tuple[Any, ...] = (_UNTUNED,) * n_branches if self.alpha == "auto" else tuple(given)
         alpha = alpha * n_branches if len(alpha) == 1 else alpha
         weights = (1.0,) * n_branches if self.branch_weights is None else tuple(self.branch_weights)
         for name, values in (("alpha", alpha), ("branch_weights", weights)):
@@ -522,6 +522,7 @@ def _first_of(branches: Sequence[ClassSemantics]) -> ClassSemantics | None:
         if one.names != branches[0].names:
             raise ValueError(f"semantics: branch {number} names other classes than branch 0, or in another order")
     told = [one for one in branches if one.seen is not None]
-    if any(not np.array_equal(one.seen, told[0].seen) for one in told if told[0].seen is not None):
+    masks = [one.seen for one in told if one.seen is not None]
+    if any(not np.array_equal(mask, masks[0]) for mask in masks):
         raise ValueError("semantics: the branches do not agree on which classes are seen")
     return told[0] if told else (branches[0] if branches else None)

@@ -133,7 +133,7 @@ def devise_scores(split: ZeroShotSplit, seed: int) -> NDArray[np.float32]:
         trials.append((accuracy, rate, epochs))
     _, rate, epochs = max(trials)
     weight, _, _ = devise(X, within, signatures, rate=rate, epochs=epochs, seed=seed)
-    return X_test @ weight.T @ split.semantics.signature().T
+    return np.asarray(X_test @ weight.T @ split.semantics.signature().T, dtype=np.float32)
 
 
 def measured(split: ZeroShotSplit, scores: NDArray[np.floating]) -> dict[str, float]:

@@ -338,8 +338,9 @@ def _note(
 ) -> None:
     found = [accuracy(one, task) for task, one in zip(tasks, scores, strict=True)]
     arm = measurements.setdefault(name, {})
-    for key, value in [*((task.name, hit) for task, hit in zip(tasks, found, strict=True)), ("mean", np.mean(found))]:
-        arm.setdefault(key, []).append(float(value))
+    for task, hit in zip(tasks, found, strict=True):
+        arm.setdefault(task.name, []).append(hit)
+    arm.setdefault("mean", []).append(float(np.mean(found)))
 
 
 _NOTES = (

@@ -115,7 +115,7 @@ def figures(split: ZeroShotSplit, scores: NDArray[np.floating]) -> dict[str, flo
 def claim_007(scale: Scale) -> Outcome:
     """The map into the features makes fewer hubs than its reverse on every track, and is more accurate."""
     smoke = scale == "smoke"
-    seeds = {"T1": (1,)} if smoke else _SEEDS
+    seeds: Mapping[Track, Sequence[int]] = {"T1": (1,)} if smoke else _SEEDS
     measurements: dict[str, dict[str, list[float]]] = {}
     for track, drawn in seeds.items():
         for seed in drawn:

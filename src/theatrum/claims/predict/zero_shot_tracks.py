@@ -157,7 +157,7 @@ def _characters() -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.int
     character, drawer = data["character"].astype(np.intp), data["drawer"].astype(np.intp)
     signatures = np.zeros((242, 81))
     for row in range(242):
-        drawn = [_strokes(data, image) for image in np.flatnonzero((character == row) & (drawer <= _SIGNING))]
+        drawn = [_strokes(data, image) for image in np.flatnonzero((character == row) & (drawer <= _SIGNING)).tolist()]
         signatures[row] = np.mean([stroke_signature(strokes) for strokes in drawn], axis=0)
     return gradient_histograms(small), character, drawer, signatures, [str(name) for name in data["character_names"]]
 
@@ -258,4 +258,4 @@ def _animals(place: NDArray[np.intp], seen: NDArray[np.bool_], rng: np.random.Ge
 def unit_sum(counts: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of counts into shares; a row without any stays 0."""
     total = counts.sum(axis=1, keepdims=True)
-    return counts / np.where(total == 0, 1, total)
+    return np.divide(counts, np.where(total == 0, 1, total), dtype=np.float32)
