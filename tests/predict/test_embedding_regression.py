@@ -15,7 +15,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import theatrum
 from theatrum.nn.mlp import mlp, network_arrays, seeded
 from theatrum.predict import embedding_regression as module
-from theatrum.predict.embedding_regression import EmbeddingRegressor, neighbor_means, network_values
+from theatrum.predict.embedding_regression import EmbeddingRegressor
+from theatrum.predict.regression_heads import neighbor_means, network_values
 from theatrum.predict.row_texts import row_text
 from theatrum.text.latent_semantic import LatentSemanticEncoder
 

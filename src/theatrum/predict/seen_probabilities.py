@@ -197,12 +197,16 @@ class SeenProbabilityClassifier(ZeroShotClassifier):
             The estimator is neither scikit-learn's ``LogisticRegression`` nor a registered part.
         """
         super().save_state(folder)
+        if not hasattr(self, "estimator_"):
+            return
         (folder / _ESTIMATOR).mkdir()
         _write_estimator(self.estimator_, folder / _ESTIMATOR, given=self.estimator is not None)
 
     def open_state(self, folder: Path) -> None:
         """Read back what `save_state` wrote."""
         super().open_state(folder)
+        if not (folder / _ESTIMATOR).is_dir():
+            return
         self.estimator_, given = _read_estimator(folder / _ESTIMATOR)
         if given:
             self.estimator = self.estimator_ if self.prefit else clone(self.estimator_)

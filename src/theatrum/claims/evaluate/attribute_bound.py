@@ -42,7 +42,7 @@ class Problem:
     prior : ndarray of float64, shape (m,)
         Share of the seen classes that have each attribute, which DAP divides by.
     cuts : ndarray of float64, shape (m,)
-        Mean rate over all classes, above which a class counts as having the attribute, as in the published tables.
+        Mean rate of each attribute over all classes, above which DAP takes a class as having it.
     bound : AttributeBound
         On the rates.
     curve : ndarray of float64, shape (m,)
@@ -179,7 +179,7 @@ def claim_072(scale: Scale) -> Outcome:
     if not smoke:
         full = attribute_zero_shot_bound(problems["AwA"].table)
         recorded["AwA, all 85 attributes"] = [full.error_lower, full.error_upper]
-        inequalities += _foretold(problems["AwA"], measurements)
+        inequalities += _foretold(problems["AwA"], measurements, recorded)
     return Outcome(
         measurements,
         inequalities,
@@ -188,11 +188,17 @@ def claim_072(scale: Scale) -> Outcome:
             "Rates: the published class-attribute tables; AwA's is the same for AwA2, and the ten test classes are "
             "those of AwA. The 15 attributes of each problem are chosen by the bound, as in the paper. Worst-case "
             "samples have independent rows, 100,000 a seed; 3 standard errors are those of a share. DAP takes tables "
-            "cut at the mean rate, priors from the seen classes, and is 0.95 sure of each attribute, which is then "
-            "known perfectly; nothing is tuned. Logistic regression is trained on 10,000 items of the same classes, "
+            "cut at each attribute's mean rate, priors from the seen classes, and is 0.95 sure of each attribute, "
+            "which is then known perfectly; nothing is tuned. Logistic regression is trained on 10,000 items of the same classes, "
             "half with independent attributes and half with all attributes driven by one number. Confusion with real "
             "detectors: 1,600 images of AwA's 40 training classes (SURF and rgSIFT counts, pyramids of gradients; 200 "
             "principal components; one logistic regression an attribute), 400 images of the ten test classes. "
+            "That the bound foretells the confusion of DAP where attributes are independent (Spearman 0.5) does NOT "
+            "hold. After that was seen, nothing that decides was changed, and further rules were recorded: the bound "
+            "foretells the confusion of rules that use the rates as they are, but DAP rounds the table to 0 and 1, "
+            "and confuses classes that the rates tell apart. With AwA's published table (all attributes cut at one "
+            "mean) DAP errs more often on the worst case and agrees less with the bound, with real detectors too; "
+            "there the correlation above 0.5 depends on the cut, and rests on one set of 400 images. "
             "The learnt methods of the paper that need image features (ESZSL, SAE, ALE, SJE, DAZLE) are not measured."
         ),
     )
@@ -280,25 +286,47 @@ def _orders(name: str, one: Problem, seeds: int, measurements: dict[str, dict[st
     ]
 
 
-def _foretold(one: Problem, measurements: dict[str, dict[str, list[float]]]) -> list[Inequality]:
+def _foretold(
+    one: Problem, measurements: dict[str, dict[str, list[float]]], recorded: dict[str, object]
+) -> list[Inequality]:
     """Pairwise bounds against how often DAP confuses the pairs."""
     pairs, k = pairwise_attribute_bound(one.rates), len(one.rates)
     has = one.rates > one.cuts
-    drawn = []
+    seen = np.setdiff1d(np.arange(len(load("awa1")["class_names"])), load("awa1")["test_classes"])
+    published = load("awa1")["attributes_binary"][:, one.chosen].astype(bool)
+    usual = published[load("awa1")["test_classes"]], np.clip(published[seen].mean(axis=0), 0.05, 0.95)
+
+    def correlations(V: Matrix, y: Labels) -> dict[str, float]:
+        answers = {
+            "DAP": dap(V, has, one.prior),
+            "DAP, published table": dap(V, *usual),
+            "likelihood of independent attributes": likelihood(V, one.rates),
+            "nearest signature": nearest_signature(V, one.rates),
+        }
+        return {rule: rank_correlation(pairs, confusion(found, y, k)) for rule, found in answers.items()}
+
+    drawn, missed = [], []
     for seed in range(_SEEDS):
         rng = np.random.default_rng(seed)
         y = rng.integers(0, k, 20_000)
         V = (rng.random((len(y), one.rates.shape[1])) < one.rates[y]).astype(np.float64)
-        drawn.append(rank_correlation(pairs, confusion(dap(V, has, one.prior), y, k)))
-    V, y = detected(one)
-    real = rank_correlation(pairs, confusion(dap(V, has, one.prior), y, k))
+        drawn.append(correlations(V, y))
+        worst, labels = worst_case_sample(one.bound, 20_000, random_state=seed)
+        missed.append(float((dap(worst.astype(np.float64), *usual) != labels).mean()))
+    real = correlations(*detected(one))
+    of_dap = [found["DAP"] for found in drawn]
     measurements["AwA, pairwise bounds and confusion of DAP"] = {
-        "Spearman, independent attributes": drawn,
-        "Spearman, real detectors": [real],
+        "Spearman, independent attributes": of_dap,
+        "Spearman, real detectors": [real["DAP"]],
     }
+    recorded["AwA, Spearman of bound and confusion by rule"] = {
+        "independent attributes": {rule: round(float(np.mean([found[rule] for found in drawn])), 4) for rule in real},
+        "real detectors": {rule: round(value, 4) for rule, value in real.items()},
+    }
+    recorded["AwA, error of DAP on the worst case, published table"] = round(float(np.mean(missed)), 4)
     return [
-        Inequality("AwA, independent attributes: Spearman of bound and confusion >= 0.5", drawn, "seeds", 0.5),
-        Inequality("AwA, real detectors: Spearman of bound and confusion >= 0.5", [real], "seeds", 0.5, None),
+        Inequality("AwA, independent attributes: Spearman of bound and confusion >= 0.5", of_dap, "seeds", 0.5),
+        Inequality("AwA, real detectors: Spearman of bound and confusion >= 0.5", [real["DAP"]], "seeds", 0.5, None),
     ]
 
 

@@ -99,7 +99,7 @@ def angles(found: Found, seed: int, *, n_train: int, counts: Sequence[int], n_te
             rows = test.reshape(-1, 64)
             answers = {
                 "argmax": model.predict(rows),
-                "mean": np.searchsorted(np.arange(n), [scale.names.index(answer) for answer in mean.predict(rows)]),
+                "mean": np.array([scale.names.index(answer) for answer in mean.predict(rows)]),
             }
             unseen = ~np.isin(truth, observed)
             for rule, answer in answers.items():
@@ -202,7 +202,7 @@ def agreement(n: int, rng: np.random.Generator) -> tuple[float, float]:
     observed = rng.choice(n, size=5, replace=False)
     same = locus(tree, [nodes[row] for row in observed]) == locus(D, observed)
     leaves = np.array([tree.degree[node] == 1 for node in nodes])
-    without = ~leaves | (np.arange(n) != np.flatnonzero(leaves)[0]) & leaves
+    without = np.arange(n) != np.flatnonzero(leaves)[0]
     return float(same.mean()), float(locus(D, leaves).all() and not locus(D, without).all())
 
 
@@ -298,7 +298,7 @@ def _locus_inequalities(
         ahead = np.array([run["active"] - run["random"] for run in runs])[:, list(_SELECTIONS)]
         weakest = int(ahead.mean(axis=0).argmin())
         says = f"{space}: active selection reaches more labels, for every number of selections from 3 to 30"
-        inequalities.append(Inequality(f"{says} (least: {_SELECTIONS[weakest]})", ahead[:, weakest].tolist(), "seeds"))
+        inequalities.append(Inequality(says, ahead[:, weakest].tolist(), "seeds"))
     says = "linear programs and the closed form agree on every label of random trees"
     inequalities.append(Inequality(says, (checked[:, 0] - 1).tolist(), "seeds", bound=None))
     says = "random trees are covered by all leaves and by nothing less"
