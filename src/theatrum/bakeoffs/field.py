@@ -24,6 +24,7 @@ _WITH_MODEL = (
     "minilm | truncate(dim=128)",
     "minilm | pca(dim=64) | int8",
     "minilm | tldr(dim=64) | int8",
+    "minilm | whiten(n_components=64) | int8",
     "minilm | pq(m=48)",
     "minilm | binary",
     "minilm | binary | flat(rescore='int8')",
