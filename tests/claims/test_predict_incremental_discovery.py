@@ -37,14 +37,11 @@ def test_the_first_stage_is_alike_for_all_growing_heads(kind):
     assert (first == claim.growing_head(data, "fine-tuned head", 20, 0)[0]).all()
 
 
-def test_a_strong_penalty_holds_the_earlier_rows(monkeypatch):
+def test_a_penalty_without_weight_is_no_penalty(monkeypatch):
     data = made_up()
-    old = data.stage_test == 0
     free = claim.growing_head(data, "fine-tuned head", 20, 0)
     monkeypatch.setattr(claim, "_EWC_WEIGHT", 1e-9)
     assert (claim.growing_head(data, "EWC", 20, 0) == free).mean() > 0.98
-    lost = claim.growing_head(data, "fine-tuned head, all rows balanced", 20, 0)
-    assert (lost[1] == lost[0])[old].mean() < (free[1] == free[0])[old].mean()
 
 
 @pytest.mark.parametrize(("scale", "n_splits", "n_inequalities"), [("smoke", 1, 10), ("cpu", 2, 22)])

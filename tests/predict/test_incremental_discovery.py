@@ -59,6 +59,11 @@ def test_views_learn_each_others_assignment():
     assert torch.equal(targets, 2 * torch.cat([both[3:], both[:3]]))
 
 
+def test_the_learning_rate_ends_at_its_least():
+    assert learning_rate(49, 100, 0.1) == pytest.approx(0.05005)
+    assert learning_rate(0, 100, 0.1) < 0.1 and learning_rate(99, 100, 0.1) == learning_rate(0, 1, 0.1) == 1e-4
+
+
 def test_training_is_sgd_on_normalised_rows():
     """The same steps by torch's optimiser, the rows brought to length 1 after each."""
     V = torch.nn.functional.normalize(torch.randn(5, 20, 6, dtype=torch.float64), dim=2)

@@ -113,6 +113,27 @@ def test_bad_input(call, message):
         call()
 
 
+class Chooser:
+    """What a trained multiple-choice model looks like from outside."""
+
+    reads_texts = True
+
+    def decision_function(self, texts, options):
+        return np.array([[float(option.split()[-1] in text) for option in options] for text in texts], dtype=np.float32)
+
+
+def test_a_model_that_reads_texts_itself():
+    model = make_zero_shot("minilm", NAMES, method=Chooser(), template="about {}")
+    assert model.predict(["the apple", "my song"]).tolist() == ["apple", "song"]
+    assert model.decide(["the apple"]).confidence[0] == pytest.approx(np.e / (np.e + 2))
+    with pytest.raises(ValueError, match="by its own fit"):
+        make_zero_shot("minilm", NAMES, method=Chooser()).fit(TEXTS, LABELS)
+    with pytest.raises(ValueError, match="one option a class"):
+        make_zero_shot("minilm", NAMES, [["a", "b"], "c", "d"], method=Chooser()).fit()
+    with pytest.raises(ValueError, match="trained on some tasks first"):
+        make_zero_shot("minilm", NAMES, method="multiple_choice").fit()
+
+
 @pytest.mark.parametrize("method", ["cosine", "label_propagation", "semantic_ridge"])
 def test_save_and_open(method, tmp_path):
     model = ZeroShotTextClassifier(NAMES, encoder=lsa(), predictor=method)

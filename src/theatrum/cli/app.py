@@ -168,7 +168,9 @@ def encode(
 def classify(
     source: Source,
     labels: Annotated[str, typer.Option(help="Class names, separated by commas.")],
-    method: Annotated[str, typer.Option(help="A predictor of `theatrum parts`.")] = "cosine",
+    method: Annotated[
+        str, typer.Option(help="A predictor of `theatrum parts`, or the folder of a saved one.")
+    ] = "cosine",
     encoder: Annotated[str, typer.Option(help="An encoder of `theatrum parts`.")] = "minilm",
     descriptions: Annotated[
         Path | None, typer.Option(help="Lines 'name<TAB>description' in place of the names; several a name allowed.")

@@ -18,7 +18,7 @@ from theatrum import registry
 from theatrum.cli.source import Columns, open_source, tell_source
 from theatrum.cli.streams import remarks
 from theatrum.data import Document, cache_folder, read_corpus
-from theatrum.persistence import fresh_file
+from theatrum.persistence import fresh_file, open_part
 from theatrum.predict.zero_shot_text import ZeroShotTextClassifier
 from theatrum.store import VectorStore
 from theatrum.store.stored_encoder import StoredEncoder
@@ -40,7 +40,7 @@ class Classes:
     template : str
         Text around a name.
     method, encoder : str
-        Registered names.
+        Registered names; the method may be the folder of a saved predictor.
     examples : Path or None
         Labelled texts.
     label_column : str
@@ -77,7 +77,7 @@ def run_classify(
         model = ZeroShotTextClassifier(
             names,
             encoder=encoder,
-            predictor=classes.method,
+            predictor=_saved_or_named(classes.method),
             descriptions=None if classes.descriptions is None else read_descriptions(classes.descriptions, names),
             template=classes.template,
             calibrated=classes.calibrated,
@@ -85,7 +85,7 @@ def run_classify(
         documents: Iterable[Document] = reader
         if classes.examples is not None:
             model.fit(*read_examples(classes.examples, classes.label_column))
-        elif hasattr(encoder, "fit") or getattr(_predictor(classes.method), "learns_without_labels", False):
+        elif hasattr(encoder, "fit") or getattr(model.predictor, "learns_without_labels", False):
             # What learns from the texts themselves has to see them all first.
             documents = list(reader)
             model.fit([document.content for document in documents])
@@ -116,8 +116,14 @@ def _encoder(name: str) -> Any:
     return part.load()()
 
 
-def _predictor(name: str) -> type:
-    return registry.part(name).load()
+def _saved_or_named(method: str) -> Any:
+    """Open a saved predictor, or make the registered one."""
+    if Path(method).is_dir():
+        return open_part(Path(method))
+    part = registry.part(method)
+    if part.kind != "predictor":
+        raise ValueError(f"--method: {method!r} is no predictor but a {part.kind}; `theatrum parts` lists them")
+    return part.load()()
 
 
 def read_descriptions(path: Path, names: Sequence[str]) -> list[list[str]]:

@@ -27,19 +27,12 @@ if TYPE_CHECKING:
 _NEIGHBORS, _DROPOUT, _MOMENTUM, _LAST_RATE = 5, 0.1, 0.9, 1e-4
 _EPOCHS, _MOST_STEPS = 200, 10_000
 _ROWS_A_CLASS = 4  # of a batch, on average: with fewer, equal shares say little
-_EPS = 1e-5  # added to variances
 _SAMPLE, _MOST_CLASSES, _GRID = 2000, 128, 12  # of the estimate of the number of classes
-_FLOATS = ("float64", "float32")
+_FLOATS, _EPS = ("float64", "float32"), 1e-5  # the latter added to variances
 
 
 def learning_rate(step: int, n_steps: int, first: float) -> float:
-    """Cosine decay to 0.0001; step 0 is already one step down, as in the released training.
-
-    Examples
-    --------
-    >>> round(learning_rate(49, 100, 0.1), 5), learning_rate(99, 100, 0.1)
-    (0.05005, 0.0001)
-    """
+    """Cosine decay to 0.0001; step 0 is already one step down, as in the released training."""
     return _LAST_RATE + (first - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * (step + 1) / n_steps))
 
 
@@ -264,8 +257,6 @@ class IncrementalClassDiscovery(ClusterMixin, BaseEstimator):
         ValueError
             Fewer than two rows a class, a zero row, NaN, another width than in earlier stages, or an ``X_view``
             that is missing, not asked for, or of another shape.
-        ImportError
-            torch is missing.
         """
         check_parameters(self, self.constraints)
         torch = require("torch", "torch")
@@ -293,7 +284,7 @@ class IncrementalClassDiscovery(ClusterMixin, BaseEstimator):
                 steps = self._replay_steps(data, torch.from_numpy(codes + earlier), len(head), batch, generator)
                 head = train_head(head, steps, n_steps, lr=self.lr, temperature=self.temperature)
         self._keep(rows, codes, n_new, stage)
-        self.heads_ = head.numpy()
+        self.heads_: Vectors = head.numpy()
         self.labels_ = codes + earlier
         return self
 
@@ -321,7 +312,7 @@ class IncrementalClassDiscovery(ClusterMixin, BaseEstimator):
             raise ValueError(f"n_classes must be a whole number of at least 1, got {wanted!r}")
         if len(rows) < 2 * wanted:
             raise ValueError(
-                f"X: {len(rows)} rows for {wanted} new classes; give two rows a class at least, or ask for fewer"
+                f"X: {len(rows)} rows for {wanted} new classes; give two a class at least, or ask for fewer"
             )
         return int(wanted)
 
@@ -362,21 +353,24 @@ class IncrementalClassDiscovery(ClusterMixin, BaseEstimator):
         for chosen in _batches(len(data), batch, generator):
             drawn = torch.randn(means.shape, generator=generator).mul_(scale).add_(means)
             hard = torch.nn.functional.one_hot(torch.cat([codes[chosen], old]), n_classes)
-            yield torch.cat([data[chosen], torch.nn.functional.normalize(drawn)]), lambda _, hard=hard: hard
+            yield torch.cat([data[chosen], torch.nn.functional.normalize(drawn)]), hard.expand_as
 
     def _keep(self, rows: Vectors, codes: NDArray[np.int64], n_new: int, stage: int) -> None:
         """Add the statistics of the stage's classes, and look for duplicates among them."""
         means, scale, counts = class_statistics(rows, codes, n_new)
         stages = np.full(n_new, stage, dtype=np.int64)
-        found = {"class_means_": means, "class_scale_": scale, "class_counts_": counts, "stage_of_class_": stages}
-        pairs = np.empty((0, 2), dtype=np.int64)
-        if stage:
-            alike = unit_rows(self.class_means_) @ unit_rows(means).T >= self.merge_threshold
-            alike &= np.logical_and.outer(self.class_counts_ > 0, counts > 0)
-            pairs = np.argwhere(alike) + np.array([0, len(self.class_means_)])
-            pairs = np.concatenate([self.probable_duplicates_, pairs])
-            found = {name: np.concatenate([getattr(self, name), new]) for name, new in found.items()}
-        vars(self).update(found, probable_duplicates_=pairs)
+        if stage == 0:
+            self.class_means_, self.class_scale_, self.class_counts_ = means, scale, counts
+            self.stage_of_class_, self.probable_duplicates_ = stages, np.empty((0, 2), dtype=np.int64)
+            return
+        alike = unit_rows(self.class_means_) @ unit_rows(means).T >= self.merge_threshold
+        alike &= np.logical_and.outer(self.class_counts_ > 0, counts > 0)
+        pairs = np.argwhere(alike) + np.array([0, len(self.class_means_)])
+        self.probable_duplicates_ = np.concatenate([self.probable_duplicates_, pairs])
+        self.class_means_ = np.concatenate([self.class_means_, means])
+        self.class_scale_ = np.concatenate([self.class_scale_, scale])
+        self.class_counts_ = np.concatenate([self.class_counts_, counts])
+        self.stage_of_class_ = np.concatenate([self.stage_of_class_, stages])
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
         """Cosine of each row with each class of all stages, (n, C); 0 for zero rows."""

@@ -152,6 +152,7 @@ class MultipleChoiceClassifier(BaseEstimator):
     Language Understanding via a Unified Multiple Choice Perspective, EMNLP 2022 (atlas 063).
     """
 
+    reads_texts: ClassVar[bool] = True
     constraints: ClassVar[Mapping[str, Sequence[Constraint]]] = {
         "backbone": [str],
         "yes_token": [str],

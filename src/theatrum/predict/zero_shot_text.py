@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from theatrum import registry
 from theatrum.checks import check_texts
-from theatrum.contracts import Encoder
+from theatrum.contracts import ClassSemantics, Encoder
 from theatrum.persistence import open_part, read_fitted, save_part, write_fitted
 from theatrum.predict.class_name_cosine import ClassNameCosine
 from theatrum.predict.semantics import from_names
@@ -68,6 +68,31 @@ def fitted_temperature(scores: NDArray[np.floating], codes: NDArray[np.intp]) ->
     return unit * float(_TEMPERATURES[int(np.argmin(losses))])
 
 
+class OptionReader:
+    """A trained multiple-choice model as a predictor: it reads texts, not vectors, and class names are its options.
+
+    Parameters
+    ----------
+    model : MultipleChoiceClassifier
+        Fitted.
+    names : sequence of str
+        Classes.
+    options : sequence of str
+        Words for each.
+    """
+
+    def __init__(self, model: Any, names: Sequence[str], options: Sequence[str]) -> None:
+        self.model = model
+        self.options = list(options)
+        self.classes_ = np.array(list(names))
+        self.semantics_ = ClassSemantics(tuple(names), seen=np.zeros(len(names), dtype=bool))
+
+    def class_scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Logits of the options, (n, C)."""
+        scores: NDArray[np.float32] = self.model.decision_function(texts, self.options)
+        return scores
+
+
 class ZeroShotTextClassifier(BaseEstimator):
     """Classifies texts into classes that are named or described, with examples of all, some or none of them.
 
@@ -79,7 +104,7 @@ class ZeroShotTextClassifier(BaseEstimator):
         Of texts; a registered name or any object with the contract.
     predictor : zero-shot predictor or str, default="cosine"
         A registered name or an object. ``"cosine"`` and ``"label_propagation"`` need no example; the others learn
-        from examples of some of the classes.
+        from examples of some of the classes. A fitted ``MultipleChoiceClassifier`` reads the texts itself.
     descriptions : sequence of str or of sequences of str, optional
         Longer words for the classes, one or several each, in place of their names.
     template : str or sequence of str, default="{}"
@@ -140,7 +165,16 @@ class ZeroShotTextClassifier(BaseEstimator):
             Fewer than two classes, labels that are no class, a predictor that needs examples and got none, and
             whatever the encoder or the predictor finds wrong.
         """
+        if len(self.class_names) < 2:
+            raise ValueError(f"class_names: at least two classes are needed, got {len(self.class_names)}")
+        if getattr(self.predictor, "reads_texts", False):
+            return self._take_reader(labels)
         predictor = self._made(self.predictor, "predictor")
+        if getattr(predictor, "reads_texts", False):
+            raise ValueError(
+                f"{self.predictor!r} has to be trained on some tasks first: fit one or open a saved one, and give the "
+                "object (on the command line its folder)"
+            )
         encoder = self._made(self.encoder, "encoder")
         rows = None if texts is None else check_texts(texts, name="texts")
         if labels is not None and (rows is None or len(labels) != len(rows)):
@@ -155,10 +189,14 @@ class ZeroShotTextClassifier(BaseEstimator):
             if rows is None:
                 raise ValueError(f"{type(encoder).__name__} learns from a corpus: fit(texts) needs some texts")
             encoder.fit(rows)
-        if len(self.class_names) < 2:
-            raise ValueError(f"class_names: at least two classes are needed, got {len(self.class_names)}")
         semantics = from_names(list(self.class_names), encoder, template=self.template, descriptions=self.descriptions)
         self.encoder_ = encoder
+        self._learn(predictor, rows, labels, semantics)
+        return self
+
+    def _learn(self, predictor: Any, rows: list[str] | None, labels: Any, semantics: ClassSemantics) -> None:
+        """Fit the predictor by what there is, and find the temperature."""
+        encoder = self.encoder_
         if labels is not None:
             X = encoder.encode(rows or [])
             given = check_labels(labels)
@@ -178,6 +216,17 @@ class ZeroShotTextClassifier(BaseEstimator):
                 f"{type(predictor).__name__} learns from examples: call fit(texts, labels); 'cosine' and "
                 "'label_propagation' need none"
             )
+
+    def _take_reader(self, labels: Any) -> ZeroShotTextClassifier:
+        if labels is not None or self.calibrated:
+            raise ValueError("a multiple-choice model learns from tasks, by its own fit; give it no labels here")
+        said = self.class_names if self.descriptions is None else self.descriptions
+        if any(not isinstance(words, str) for words in said):
+            raise ValueError("descriptions: a multiple-choice model reads one option a class; give one text each")
+        template = self.template if isinstance(self.template, str) else self.template[0]
+        options = [template.replace("{}", str(words).replace("_", " ")) for words in said]
+        self.encoder_, self.temperature_ = None, 1.0
+        self.predictor_ = OptionReader(self.predictor, self.class_names, options)
         return self
 
     @staticmethod
@@ -211,7 +260,8 @@ class ZeroShotTextClassifier(BaseEstimator):
     def _scores(self, texts: Sequence[str]) -> NDArray[np.floating]:
         if not hasattr(self, "predictor_"):
             self.fit()
-        return self.predictor_.class_scores(self.encoder_.encode(check_texts(texts, name="texts")))
+        rows = check_texts(texts, name="texts")
+        return self.predictor_.class_scores(rows if self.encoder_ is None else self.encoder_.encode(rows))
 
     def predict_proba(self, texts: Sequence[str], candidates: Candidates = "all") -> NDArray[np.float64]:
         """Give probabilities of the candidate classes, (n, candidates), in the order of ``class_names``.
@@ -250,14 +300,18 @@ class ZeroShotTextClassifier(BaseEstimator):
     def save_state(self, folder: Path) -> None:
         """Write encoder and predictor beside the parameters."""
         check_is_fitted(self)
-        for name in ("encoder", "predictor"):
+        # A reader is the parameter itself, which has a folder of its own already.
+        for name in ("encoder", "predictor") if self.encoder_ is not None else ():
             (folder / name).mkdir()
             save_part(getattr(self, f"{name}_"), folder / name)
         write_fitted(self, folder, leave=("encoder_", "predictor_"))
 
     def open_state(self, folder: Path) -> None:
         """Read back what `save_state` wrote."""
-        self.encoder_, self.predictor_ = open_part(folder / "encoder"), open_part(folder / "predictor")
+        if getattr(self.predictor, "reads_texts", False):
+            self._take_reader(None)
+        else:
+            self.encoder_, self.predictor_ = open_part(folder / "encoder"), open_part(folder / "predictor")
         read_fitted(self, folder)
 
 

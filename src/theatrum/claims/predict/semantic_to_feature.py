@@ -124,7 +124,13 @@ def claim_007(scale: Scale) -> Outcome:
                 of_arm = measurements.setdefault(f"{track}, {name}", {})
                 for figure, value in figures(split, scores).items():
                     of_arm.setdefault(figure, []).append(value)
-    return Outcome(measurements, _inequalities(measurements, list(seeds)), notes=_NOTES)
+    gained = {
+        f"{track}: unseen accuracy minus that of the reverse": round(
+            float(difference(measurements, track, "unseen accuracy").mean()), 4
+        )
+        for track in seeds
+    }
+    return Outcome(measurements, _inequalities(measurements, list(seeds)), recorded=gained, notes=_NOTES)
 
 
 def _few(split: ZeroShotSplit, a_class: int = 20) -> ZeroShotSplit:
@@ -132,17 +138,19 @@ def _few(split: ZeroShotSplit, a_class: int = 20) -> ZeroShotSplit:
     return ZeroShotSplit(split.X[kept], split.codes[kept], split.X_test, split.test_codes, split.semantics)
 
 
-def _inequalities(found: Mapping[str, Mapping[str, Sequence[float]]], tracks: Sequence[str]) -> list[Inequality]:
-    def difference(track: str, figure: str) -> NDArray[np.float64]:
-        ours, theirs = (found[f"{track}, {space} as embedding space"][figure] for space in ("features", "semantics"))
-        return np.asarray(ours) - np.asarray(theirs)
+def difference(found: Mapping[str, Mapping[str, Sequence[float]]], track: str, figure: str) -> NDArray[np.float64]:
+    """Forward minus reversed, split by split."""
+    ours, theirs = (found[f"{track}, {space} as embedding space"][figure] for space in ("features", "semantics"))
+    return np.asarray(ours) - np.asarray(theirs)
 
+
+def _inequalities(found: Mapping[str, Mapping[str, Sequence[float]]], tracks: Sequence[str]) -> list[Inequality]:
     inequalities = []
     for track in tracks:
-        fewer = (difference(track, "skewness of N_1") < 0).astype(float)
+        fewer = (difference(found, track, "skewness of N_1") < 0).astype(float)
         says = f"{track}: share of the splits with less skewness of N_1 than the reverse >= {_ENOUGH}"
         inequalities.append(Inequality(says, fewer.tolist(), "seeds", _ENOUGH, None))
-    gained = {track: difference(track, "unseen accuracy") for track in tracks}
+    gained = {track: difference(found, track, "unseen accuracy") for track in tracks}
     says = "T1: unseen accuracy >= the reverse + 0.03"
     inequalities.append(Inequality(says, gained["T1"].tolist(), "seeds", 0.03))
     if len(tracks) > 1:
@@ -162,5 +170,6 @@ _NOTES = (
     "on all tracks), so splits 1 to 10 are reported. Skewness is that of how often an unseen class is the nearest of "
     "an unseen class's row, with unseen classes as candidates. Ridge and plain cosine are reported and decide nothing; "
     "on T1 one encoder makes features and class vectors, and plain cosine beats every map learnt from the examples. "
+    "The margin of the mean over tracks comes from T1: see what is recorded for each. "
     "The paper's own data (ResNet or GoogLeNet features of AwA and CUB) are not available as plain files."
 )
