@@ -100,14 +100,37 @@ def test_entropy():
     assert np.allclose(model.entropy(X), -(P * np.log(P)).sum(axis=1))
 
 
-def test_temperature_is_tuned_on_held_out_rows():
-    flat = LogisticRegression(C=1e-4)
-    model = FrechetMeanClassifier(flat, temperature="auto").fit(X, CODES, SCALE)
+def test_temperature_is_tuned_on_held_out_rows_where_all_classes_are_seen():
+    told = SCALE.subset(OBSERVED)
+    codes = np.searchsorted(OBSERVED, CODES)
+    flat = LogisticRegression(C=1e-3)
+    model = FrechetMeanClassifier(flat, temperature="auto").fit(X, codes, told)
     assert model.temperature_ < 1
-    P, codes = model._held_out(X, CODES)
-    risks = {t: (D[codes, slow_prediction(tempered(P, t), D[OBSERVED])] ** 2).mean() for t in (0.25, 0.5, 1.0, 2.0)}
-    assert risks[model.temperature_] == min(risks.values())
-    again = FrechetMeanClassifier(flat, temperature="auto").fit(X, CODES, SCALE)
+    risks = dict.fromkeys((0.25, 0.5, 1.0, 2.0), 0.0)
+    trials = list(model._held_out(X, codes))
+    assert sorted(np.concatenate([trial.truth for trial in trials])) == sorted(codes)
+    for trial in trials:
+        for t in risks:
+            answer = slow_prediction(tempered(trial.P, t), told.distances)
+            risks[t] += (told.distances[trial.truth, answer] ** 2).mean()
+    assert risks[model.temperature_] == pytest.approx(min(risks.values()))
+
+
+def test_temperature_is_tuned_with_classes_held_out_where_some_are_unseen():
+    codes = np.repeat([0, 1, 3, 4, 6, 8], 12)
+    rows = rng.normal(size=(72, 3)) + codes[:, None] * [1.0, 0.5, 0.0]
+    model = FrechetMeanClassifier(temperature="auto").fit(rows, codes, SCALE)
+    trials = list(model._held_out(rows, codes))
+    risks = dict.fromkeys((0.25, 0.5, 1.0, 2.0, 4.0, 8.0), 0.0)
+    for trial in trials:
+        foreign = ~np.isin(trial.truth, trial.known)
+        assert len(trial.known) == trial.P.shape[1] == 4 and foreign.sum() == 24
+        assert trial.weights[foreign].sum() == pytest.approx(3 / 9) and trial.weights.sum() == pytest.approx(1)
+        for t in risks:
+            answer = slow_prediction(tempered(trial.P, t), D[trial.known])
+            risks[t] += trial.weights @ D[trial.truth, answer] ** 2
+    assert risks[model.temperature_] == pytest.approx(min(risks.values()))
+    again = FrechetMeanClassifier(temperature="auto").fit(rows, codes, SCALE)
     assert again.temperature_ == model.temperature_
 
 
@@ -179,7 +202,7 @@ PREFIT = LogisticRegression().fit(X, CODES)
         ),
         (
             lambda: FrechetMeanClassifier(PREFIT, temperature="auto", prefit=True).fit(X, CODES[:9], SCALE),
-            "X has 60 rows and y has 9 labels",
+            "X has 60 rows and y has 9 labels; one a row",
         ),
         (
             lambda: FrechetMeanClassifier(temperature="auto").fit(X[:41], CODES[:41], SCALE),

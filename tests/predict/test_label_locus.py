@@ -56,6 +56,17 @@ def test_every_reachable_label_is_the_mean_of_some_weights():
     assert found.sum() <= sampled.sum() + 1
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_in_the_plane_are_reachable_inside_the_triangle_of_the_observed(seed):
+    rng = np.random.default_rng(seed)
+    corners = np.array([[0.0, 0.0], [4.0, 0.5], [1.0, 3.0]])
+    inner = rng.dirichlet(np.ones(3), size=25) @ corners
+    outer = corners[[0, 1, 2]] + 5 * (corners - corners.mean(axis=0))
+    points = np.vstack([corners, inner, outer])
+    D = np.linalg.norm(points[:, None] - points[None], axis=2)
+    assert locus(D, [0, 1, 2]).tolist() == [True] * 28 + [False] * 3
+
+
 def test_known_labels_are_kept_and_change_nothing():
     rng = np.random.default_rng(1)
     points = rng.normal(size=(20, 3))

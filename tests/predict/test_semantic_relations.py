@@ -10,8 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import theatrum
 from theatrum.contracts import ClassSemantics, ZeroShotPredictor
 from theatrum.nn.mlp import seeded
-from theatrum.predict.semantic_relations import (
-    RelationPreservingClassifier,
+from theatrum.predict.class_relations import (
     RelationSettings,
     class_relations,
     class_similarities,
@@ -20,7 +19,9 @@ from theatrum.predict.semantic_relations import (
     relation_agreement,
     threshold,
 )
-from theatrum.predict.semantic_to_feature import MapProblem, SemanticToFeatureClassifier, mapped
+from theatrum.predict.semantic_map import MapProblem, mapped
+from theatrum.predict.semantic_relations import RelationPreservingClassifier
+from theatrum.predict.semantic_to_feature import SemanticToFeatureClassifier
 
 rng = np.random.default_rng(0)
 S = rng.random(size=(20, 5)).astype(np.float32)  # 15 seen classes, 5 unseen

@@ -27,7 +27,10 @@ _OTHERS = {
     *("rank_axis", "zero_shot_text"),
 }
 PREDICTORS = [part for part in registry.parts(kind="predictor") if part.name not in _OTHERS]
-_SETTINGS = {"frechet_mean": {"metric": "euclidean"}, "semantic_to_feature": {"validation_classes": 0.0, "alpha": 1e-4, "random_state": 0}}
+_SETTINGS = {
+    "frechet_mean": {"metric": "euclidean"},
+    "semantic_to_feature": {"validation_classes": 0.0, "alpha": 1e-4, "random_state": 0},
+}
 _SETTINGS["semantic_relations"] = _SETTINGS["semantic_to_feature"]
 
 
@@ -115,7 +118,7 @@ def test_classes_come_later(model):
     assert (seen_only == np.array(NAMES)[before[:, :4].argmax(axis=1)]).mean() > 0.95
     with pytest.raises(ValueError, match="'f' is known already"):
         model.add_classes(ClassSemantics(("f",), vectors=S[5:]))
-    with pytest.raises(ValueError, match="columns|wide"):
+    with pytest.raises(ValueError, match=r"columns|wide"):
         model.add_classes(ClassSemantics(("g",), vectors=[[1.0, 2.0]]))
 
 

@@ -244,9 +244,8 @@ def _arrays(name: str, entry: Mapping[str, Any], found: Mapping[str, bytes]) -> 
 
 def _images(name: str, entry: Mapping[str, Any], found: Mapping[str, bytes]) -> dict[str, LabelledImages]:
     splits = {role.removesuffix("_images") for role in found if role.endswith("_images")}
-    return {
-        split: LabelledImages(_idx(found[f"{split}_images"]), _idx(found[f"{split}_labels"])) for split in sorted(splits)
-    }
+    read = {role: _idx(raw) for role, raw in found.items()}
+    return {split: LabelledImages(read[f"{split}_images"], read[f"{split}_labels"]) for split in sorted(splits)}
 
 
 def _idx(raw: bytes) -> NDArray[np.uint8]:

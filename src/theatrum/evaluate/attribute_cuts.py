@@ -27,8 +27,7 @@ Flags = NDArray[np.bool_]
 MOST_ENUMERATED = 15  # classes whose 2^k - 1 subsets are all looked at
 _PER_ROUND = 80  # cuts added at most at each of two points; more make the programme slower than they make it better
 _RESTARTS = 50  # starts of the local search at random, and as many from nature's own subsets
-_NO_MASS = 1e-10
-_HIDDEN = 0.1  # share of the tolerance up to which a mass in the wrong place is rounding
+_NO_MASS, _HIDDEN = 1e-10, 0.1  # a mass that is none; share of the tolerance up to which a mass in the wrong place is rounding
 _ROUNDING = 1e-8  # sums below are 0 to HiGHS
 _FIRST = 60.0  # seconds that the first, small programme may take whatever the deadline, since a bracket is promised
 
@@ -387,8 +386,7 @@ def solve_primal(rates: Matrix, class_weights: Matrix) -> tuple[NDArray[np.uint8
     k, m = rates.shape
     n = 2**m
     V = (np.arange(n)[:, None] >> np.arange(m)) & 1
-    moments = csr_array(np.vstack([V.T, np.ones(n)]))
-    each = eye_array(k)
+    moments, each = csr_array(np.vstack([V.T, np.ones(n)])), eye_array(k)
     found = linprog(
         np.concatenate([np.zeros(k * n), np.ones(n)]),
         A_ub=block_array([[eye_array(k * n), -kron(np.ones((k, 1)), eye_array(n))]], format="csr"),

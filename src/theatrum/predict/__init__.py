@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ideal_semantics,
     )
     from theatrum.predict.class_name_cosine import ClassNameCosine
+    from theatrum.predict.class_relations import relation_agreement
     from theatrum.predict.classifier_injection import ClassifierInjector
     from theatrum.predict.convex_combination import ConvexCombinationClassifier
     from theatrum.predict.embedding_regression import EmbeddingRegressor
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from theatrum.predict.minimax_attributes import MinimaxAttributeClassifier
     from theatrum.predict.multiple_choice import MultipleChoiceClassifier, MultipleChoiceTask
     from theatrum.predict.rank_axis import RankAxis
-    from theatrum.predict.semantic_relations import RelationPreservingClassifier, relation_agreement
+    from theatrum.predict.semantic_relations import RelationPreservingClassifier
     from theatrum.predict.semantic_ridge import SemanticRidge
     from theatrum.predict.semantic_to_feature import SemanticToFeatureClassifier
     from theatrum.predict.semantics import class_split, from_attributes, from_graph, from_names, pseudo_unseen
@@ -65,7 +66,7 @@ _EXPORTS = {
     "make_zero_shot": "theatrum.predict.zero_shot_text",
     "next_class": "theatrum.predict.label_locus",
     "pseudo_unseen": "theatrum.predict.semantics",
-    "relation_agreement": "theatrum.predict.semantic_relations",
+    "relation_agreement": "theatrum.predict.class_relations",
 }
 
 __all__ = [

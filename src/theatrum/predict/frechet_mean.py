@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.model_selection import StratifiedKFold
+from sklearn.utils import check_random_state
 
 from theatrum.checks import Constraint, Options, Range, check_parameters
 from theatrum.contracts import ClassSemantics
@@ -20,11 +22,11 @@ from theatrum.predict.seen_probabilities import (
     codes_among,
     tempered,
 )
-from theatrum.predict.semantics import seen_mask
+from theatrum.predict.semantics import pseudo_unseen, seen_mask
 from theatrum.predict.zero_shot_predictor import Candidates, Rows, candidate_codes, check_labels
 
 _TEMPERATURES = (1.0, 0.25, 0.5, 2.0, 4.0, 8.0)  # the paper's first: it wins ties
-_FOLDS = 3  # that "auto" holds rows out in
+_FOLDS = 3  # draws of held-out rows and classes that "auto" averages over
 _BLOCK = 2048  # labels that are compared at a time
 
 
@@ -99,6 +101,16 @@ def _nearest(
     return np.where(seen_value <= value + 1e-12 * largest, seen_code, code)
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """Rows to choose a temperature by: probabilities of ``known`` classes, true classes, how much each row counts."""
+
+    P: Probabilities
+    known: NDArray[np.intp]
+    truth: NDArray[np.intp]
+    weights: NDArray[np.float64] | None = None
+
+
 class FrechetMeanClassifier(SeenProbabilityClassifier):
     """Answers with the label of least expected squared distance in place of the most probable one (Loki).
 
@@ -115,8 +127,9 @@ class FrechetMeanClassifier(SeenProbabilityClassifier):
         The distances of the semantics (from a graph: ``from_graph``), or those between their unit vectors.
     temperature : float or "auto", default=1.0
         Divides the classifier's logits: below 1 for one that is not sure enough. "auto" takes the best of six by
-        squared label distance on held-out rows of seen classes; with ``prefit=True`` these are the rows given to
-        ``fit``, which the estimator must not have been fitted on.
+        squared label distance on held-out rows of seen classes; where there are unseen classes, a quarter of the seen
+        ones play them in turn, and the two kinds count as if all classes were equally frequent. With ``prefit=True``
+        the rows given to ``fit`` are used as they are: the estimator must not have been fitted on them.
     prefit : bool, default=False
         Use the estimator as it is; its classes (names, or positions in the semantics) are the seen ones.
     probability_scale : float, default=1.0
@@ -211,31 +224,42 @@ class FrechetMeanClassifier(SeenProbabilityClassifier):
 
     def _tuned(self, X: Any, y: Any, fitted_on: tuple[Rows, NDArray[np.intp]] | None) -> float:
         if fitted_on is not None:
-            P, codes = self._held_out(*fitted_on)
+            trials = self._held_out(*fitted_on)
         elif X is None or y is None:
             raise ValueError("temperature='auto' with prefit=True needs rows X, y that the estimator was not fitted on")
         else:
-            P, codes = self._probabilities(X), self._seen_codes(y)
-            if len(P) != len(codes):
-                raise ValueError(f"X has {len(P)} rows and y has {len(codes)} labels; one label a row is needed")
-        seen = seen_mask(self.semantics_)
-        to = self._squared(np.arange(len(seen)))
-        truth = (np.cumsum(seen) - 1)[codes]
-        risks = [to[truth, (tempered(P, t) @ to).argmin(axis=1)].mean() for t in _TEMPERATURES]
-        return _TEMPERATURES[int(np.argmin(risks))]
+            trials = iter([_Trial(self._probabilities(X), np.flatnonzero(self._seen), self._seen_codes(y))])
+        place = np.cumsum(self._seen) - 1
+        to = self._squared(np.arange(len(place)))
+        risks = np.zeros(len(_TEMPERATURES))
+        for trial in trials:
+            if len(trial.P) != len(trial.truth):
+                raise ValueError(f"X has {len(trial.P)} rows and y has {len(trial.truth)} labels; one a row is needed")
+            from_known, truth = to[place[trial.known]], place[trial.truth]
+            for i, temperature in enumerate(_TEMPERATURES):
+                answer = (tempered(trial.P, temperature) @ from_known).argmin(axis=1)
+                risks[i] += np.average(to[truth, answer], weights=trial.weights)
+        return _TEMPERATURES[int(risks.argmin())]
+
+    @property
+    def _seen(self) -> NDArray[np.bool_]:
+        return seen_mask(self.semantics_)
 
     def _seen_codes(self, y: Any) -> NDArray[np.intp]:
         labels = check_labels(y)
         codes = codes_among(labels, self.classes_)
-        wrong = np.flatnonzero(~np.isin(codes, np.flatnonzero(seen_mask(self.semantics_))))
+        wrong = np.flatnonzero(~np.isin(codes, np.flatnonzero(self._seen)))
         if wrong.size:
             raise ValueError(
                 f"y: row {wrong[0]} is {labels.tolist()[wrong[0]]!r}, a class that the estimator does not know"
             )
         return codes
 
-    def _held_out(self, rows: Rows, codes: NDArray[np.intp]) -> tuple[Probabilities, NDArray[np.intp]]:
-        """Probabilities of every row by an estimator that was not fitted on it."""
+    def _held_out(self, rows: Rows, codes: NDArray[np.intp]) -> Iterator[_Trial]:
+        """Play the rows to come: rows of seen classes, and of classes that the estimator was not told of.
+
+        Rows of seen classes alone would always prefer sharp probabilities: their truth is always among the observed.
+        """
         known, counts = np.unique(codes, return_counts=True)
         if counts.min() < 2:
             lonely = self.semantics_.names[known[counts.argmin()]]
@@ -243,15 +267,27 @@ class FrechetMeanClassifier(SeenProbabilityClassifier):
                 f"temperature='auto' holds rows out, and class {lonely!r} has one row only; add a row, or give a "
                 "temperature"
             )
-        P = np.zeros((len(rows), len(known)))
-        folds = StratifiedKFold(min(_FOLDS, int(counts.min())), shuffle=True, random_state=self.random_state)
-        for fit_rows, held_rows in folds.split(rows, codes):
-            P[held_rows] = self._held_probabilities(rows, codes, fit_rows, held_rows)
-        return P, codes
+        rng = check_random_state(self.random_state)
+        folds = StratifiedKFold(min(_FOLDS, int(counts.min())), shuffle=True, random_state=rng)
+        unseen_share = float(np.mean(~self._seen))
+        if unseen_share == 0 or len(known) < 4:
+            for fit_rows, held in folds.split(rows, codes):
+                yield _Trial(self._held_probabilities(rows, codes, fit_rows, held), known, codes[held])
+            return
+        for _ in range(_FOLDS):
+            kept, foreign, _ = pseudo_unseen(self.semantics_, codes, random_state=rng)
+            fit_rows, own = (kept[part] for part in next(folds.split(rows[kept], codes[kept])))
+            # The two kinds count as they would if all classes, seen and unseen, had as many rows.
+            weights = np.r_[
+                np.full(len(own), (1 - unseen_share) / len(own)), np.full(len(foreign), unseen_share / len(foreign))
+            ]
+            held = np.r_[own, foreign]
+            P = self._held_probabilities(rows, codes, fit_rows, held)
+            yield _Trial(P, np.unique(codes[kept]), codes[held], weights)
 
     def _squared(self, columns: NDArray[np.intp]) -> NDArray[np.float64]:
         """Squared distances from the seen classes to some classes, (K, m)."""
-        seen = np.flatnonzero(seen_mask(self.semantics_))
+        seen = np.flatnonzero(self._seen)
         if self.metric_ == "given":
             assert self.semantics_.distances is not None
             given: NDArray[np.float64] = self.semantics_.distances[np.ix_(seen, columns)].astype(np.float64)
@@ -283,7 +319,7 @@ class FrechetMeanClassifier(SeenProbabilityClassifier):
         """
         P = self._weights(X)
         allowed = candidate_codes(candidates, self.semantics_, self.classes_)
-        seen = seen_mask(self.semantics_)[allowed]
+        seen = self._seen[allowed]
         return self.classes_[allowed[_nearest(P, lambda at: self._squared(allowed[at]), seen, self.block_size)]]
 
     def predict_proba(self, X: Any) -> Rows:
@@ -297,7 +333,7 @@ class FrechetMeanClassifier(SeenProbabilityClassifier):
 
     def locus(self) -> LabelLocus:
         """Say which classes can be answered at all (up to about 2,000 classes), with distances and a plot."""
-        seen = seen_mask(self.semantics_)
+        seen = self._seen
         D = self.semantics_.distance_matrix("given" if self.metric_ == "given" else "euclidean")
         return LabelLocus(self.semantics_.names, seen, reachable(D, np.flatnonzero(seen)), D)
 

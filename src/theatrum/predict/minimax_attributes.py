@@ -17,9 +17,9 @@ from theatrum.contracts import ClassSemantics
 from theatrum.evaluate.attribute_bound import (
     AttributeBound,
     attribute_zero_shot_bound,
-    check_rates,
     minimax_probabilities,
 )
+from theatrum.evaluate.attribute_rates import check_rates
 from theatrum.predict.zero_shot_predictor import check_labels
 
 Rates = NDArray[np.float64]

@@ -25,8 +25,7 @@ from theatrum.predict.multiple_choice_inputs import (
     tell_cut,
 )
 
-_BLOCK = 4096  # texts laid out at a time
-_MODEL, _LOSSES = "model", "losses.safetensors"
+_BLOCK, _MODEL, _LOSSES = 4096, "model", "losses.safetensors"  # texts laid out at a time; what is saved
 
 
 @dataclass(frozen=True)

@@ -155,8 +155,8 @@ class SeenProbabilityClassifier(ZeroShotClassifier):
             codes = codes_among(labels, np.array(semantics.names))
             if (codes < 0).any():
                 raise ValueError(
-                    f"the estimator knows the class {labels.tolist()[codes.argmin()]!r}, which has no semantics; add it to the "
-                    "semantics"
+                    f"the estimator knows the class {labels.tolist()[codes.argmin()]!r}, which has no semantics; add "
+                    "it to the semantics"
                 )
             known = np.isin(np.arange(len(semantics.names)), codes)
             if semantics.seen is not None and (semantics.seen != known).any():

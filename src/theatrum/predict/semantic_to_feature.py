@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -16,7 +16,9 @@ from theatrum.checks import Constraint, Options, Range, check_parameters, unit_r
 from theatrum.contracts import ClassSemantics, Vectors
 from theatrum.extras import require
 from theatrum.persistence import load_arrays, save_arrays
-from theatrum.predict.semantic_ridge import class_means, cosines
+from theatrum.predict import semantic_map
+from theatrum.predict.semantic_map import MapProblem, MapSettings, mapped, new_network
+from theatrum.predict.semantic_ridge import cosines
 from theatrum.predict.semantics import pseudo_unseen, seen_mask
 from theatrum.predict.zero_shot_predictor import Rows, ZeroShotClassifier
 
@@ -25,122 +27,7 @@ _ALPHAS = (1e-5, 1e-4, 1e-3, 1e-2)
 _UNTUNED = 1e-4  # where there is nothing to tune alpha on
 _LOUD = 3.0  # weight tried for one branch of several, the others at 1; that of the paper
 _NETWORK = "network.safetensors"
-
-
-@dataclass(frozen=True)
-class MapSettings:
-    """What is tuned of a map.
-
-    Parameters
-    ----------
-    alpha : tuple of float
-        L2 penalty of each branch; the first is that of the last layer too.
-    branch_weights : tuple of float
-        Of each branch in the sum.
-    """
-
-    alpha: tuple[float, ...]
-    branch_weights: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class MapProblem:
-    """Classes with examples, as tensors.
-
-    Parameters
-    ----------
-    signatures : list of Tensor, shape (C, a)
-        Unit rows, one matrix a branch.
-    means, shares : Tensor, shape (C, d), (C,)
-        Mean features of each class, and its share of the rows.
-    rows, codes : Tensor, shape (n, d), (n,)
-        Scaled features and their classes.
-    """
-
-    signatures: list[Any]
-    means: Any
-    shares: Any
-    rows: Any
-    codes: Any
-
-    @classmethod
-    def of(cls, signatures: Sequence[Vectors], features: Vectors, codes: NDArray[np.intp]) -> MapProblem:
-        """Gather what a training needs."""
-        torch = require("torch", "torch")
-        means, counts = class_means(features, codes, len(signatures[0]))
-        shares = torch.from_numpy((counts / counts.sum()).astype(np.float32))
-        told = [torch.from_numpy(matrix) for matrix in signatures]
-        of_class = torch.from_numpy(means.astype(np.float32))
-        return cls(told, of_class, shares, torch.from_numpy(features), torch.from_numpy(codes))
-
-
-def new_network(widths: Sequence[int], hidden_dim: int, d: int) -> Any:
-    """Make the weights of a two-layer map by name: truncated normal (0.1), biases 0.1. Call it inside `seeded`.
-
-    Parameters
-    ----------
-    widths : sequence of int
-        Of the signatures, one a branch.
-    hidden_dim, d : int
-        Of the hidden layer and of the features.
-    """
-    torch = require("torch", "torch")
-    shapes = {str(branch): (width, hidden_dim) for branch, width in enumerate(widths)} | {"out": (hidden_dim, d)}
-    weights = {}
-    for name, shape in shapes.items():
-        weights[f"w_{name}"] = torch.nn.init.trunc_normal_(torch.empty(shape), std=0.1, a=-0.2, b=0.2)
-        weights[f"b_{name}"] = torch.full(shape[1:], 0.1)
-    return torch.nn.ParameterDict(weights)
-
-
-def mapped(network: Any, signatures: Sequence[Any], branch_weights: Sequence[float], activation: str) -> Any:
-    """Map signatures into the space of the features, (C, d).
-
-    One branch: ``W2 relu(W1 s + b1) + b2``. Several: the hidden layer is ``sum_k v_k tanh(W_k s_k + b_k)``. The last
-    activation is "relu" or "linear".
-
-    Examples
-    --------
-    >>> import torch
-    >>> one = {"w_0": torch.eye(2), "b_0": torch.zeros(2), "w_out": torch.ones(2, 1), "b_out": torch.ones(1)}
-    >>> mapped(one, [torch.tensor([[2.0, -3.0]])], [1.0], "linear").tolist()
-    [[3.0]]
-    """
-    before = [s @ network[f"w_{branch}"] + network[f"b_{branch}"] for branch, s in enumerate(signatures)]
-    if len(before) == 1:
-        hidden = before[0].relu()
-    else:
-        hidden = sum(weight * one.tanh() for weight, one in zip(branch_weights, before, strict=True))
-    out = hidden @ network["w_out"] + network["b_out"]
-    return out.relu() if activation == "relu" else out
-
-
-def penalised(network: Any, alpha: Sequence[float]) -> list[dict[str, Any]]:
-    """Groups of weights for Adam, whose weight decay is the gradient of ``alpha / 2 |W|^2``: an L2 penalty."""
-    groups = []
-    for name, weight in network.items():
-        branch = name.partition("_")[2]
-        groups.append({"params": [weight], "weight_decay": alpha[int(branch)] if branch.isdigit() else alpha[0]})
-    return groups
-
-
-def nearest_hits(rows: Any, codes: Any, prototypes: Any, metric: str) -> float:
-    """Per-class accuracy of the nearest prototype, for tensors; every class of ``codes`` has rows.
-
-    Examples
-    --------
-    >>> import torch
-    >>> nearest_hits(torch.eye(2), torch.tensor([0, 1]), torch.tensor([[1.0, 0.0], [2.0, -1.0]]), "cosine")
-    0.5
-    """
-    torch = require("torch", "torch")
-    if metric == "cosine":
-        scores = rows @ torch.nn.functional.normalize(prototypes, dim=1).T
-    else:
-        scores = rows @ prototypes.T - (prototypes**2).sum(dim=1) / 2
-    counts = torch.bincount(codes, minlength=len(prototypes))
-    hit = (scores.argmax(dim=1) == codes).float()
-    return float((hit / counts[codes]).sum() / len(prototypes))
+_PUBLISHED = {"AwA": (300, 1e-4, 20_000), "CUB": (700, 1e-5, 100_000)}  # hidden width, learning rate, steps
 
 
 class SemanticToFeatureClassifier(ZeroShotClassifier):
@@ -258,10 +145,9 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
 
         The published scripts take batches of 64 and 100 rows; here every step sees all rows.
         """
-        published = {"AwA": (300, 1e-4, 20_000), "CUB": (700, 1e-5, 100_000)}
-        if dataset not in published:
-            raise ValueError(f"dataset must be one of {', '.join(published)}, got {dataset!r}")
-        hidden_dim, rate, steps = published[dataset]
+        if dataset not in _PUBLISHED:
+            raise ValueError(f"dataset must be one of {', '.join(_PUBLISHED)}, got {dataset!r}")
+        hidden_dim, rate, steps = _PUBLISHED[dataset]
         settings = {"learning_rate": rate, "max_epochs": steps, "patience": steps // 20, "alpha": 1e-2}
         return cls(hidden_dim, **{**settings, "output_activation": "relu", "feature_scaling": "none", **others})
 
@@ -292,7 +178,7 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
         check_parameters(self, self.constraints)
         told = [semantics] if isinstance(semantics, ClassSemantics) else list(semantics or [])
         start = self._start_settings(max(len(told), 1))
-        rows, codes = self._start(X, y, _first_of(told))
+        rows, codes = self._start(X, y, semantic_map.first_of(told))
         seen = seen_mask(self.semantics_)
         if told and self.validation_classes and seen.sum() < 4:
             raise ValueError(
@@ -327,7 +213,7 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
     def add_classes(self, semantics: Semantics) -> SemanticToFeatureClassifier:
         """Make unseen classes known; the network stays as it is. Several semantics where it was fitted on several."""
         told = [semantics] if isinstance(semantics, ClassSemantics) else list(semantics)
-        first = _first_of(told)
+        first = semantic_map.first_of(told)
         widths = [len(self.network_[f"w_{branch}"]) for branch in range(len(self.branch_weights_))]
         signatures = [one.signature() for one in told]
         if first is None or [matrix.shape[1] for matrix in signatures] != widths:
@@ -392,7 +278,7 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
         with seeded(self._seed):
             network = self._network(problem, settings)
             loss = self._loss(network, problem, settings)
-            adam = torch.optim.Adam(penalised(network, settings.alpha), lr=self.learning_rate)
+            adam = torch.optim.Adam(semantic_map.penalised(network, settings.alpha), lr=self.learning_rate)
             done = train(
                 network,
                 lambda _: loss(mapped(network, problem.signatures, settings.branch_weights, self.activation_)),
@@ -426,7 +312,7 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
         def attempt(settings: MapSettings) -> float:
             def accuracy(network: Any) -> float:
                 prototypes = mapped(network, described, settings.branch_weights, self.activation_)
-                return nearest_hits(held, truth, prototypes, self._metric)
+                return semantic_map.nearest_hits(held, truth, prototypes, self._metric)
 
             if settings not in done:
                 done[settings] = self._train(problem, settings, self.max_epochs, accuracy)[1]
@@ -452,7 +338,7 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
         for matrix in signatures:
             if matrix.shape[1] != rows.shape[1]:
                 continue
-            plain = nearest_hits(queries, truth, torch.from_numpy(matrix[held]), "cosine")
+            plain = semantic_map.nearest_hits(queries, truth, torch.from_numpy(matrix[held]), "cosine")
             if plain > self.validation_score_:
                 warnings.warn(
                     f"plain cosine to the class vectors was better on the held-out classes ({plain:.3f} against "
@@ -512,17 +398,3 @@ class SemanticToFeatureClassifier(ZeroShotClassifier):
 
     def _saved_apart(self) -> Sequence[str]:
         return ("network_",)
-
-
-def _first_of(branches: Sequence[ClassSemantics]) -> ClassSemantics | None:
-    """Semantics that stand for all branches; a ValueError where they are not of the same classes."""
-    for number, one in enumerate(branches):
-        if not isinstance(one, ClassSemantics):
-            raise ValueError(f"semantics: ClassSemantics (or a list of them) are needed, got {type(one).__name__}")
-        if one.names != branches[0].names:
-            raise ValueError(f"semantics: branch {number} names other classes than branch 0, or in another order")
-    told = [one for one in branches if one.seen is not None]
-    masks = [one.seen for one in told if one.seen is not None]
-    if any(not np.array_equal(mask, masks[0]) for mask in masks):
-        raise ValueError("semantics: the branches do not agree on which classes are seen")
-    return told[0] if told else (branches[0] if branches else None)

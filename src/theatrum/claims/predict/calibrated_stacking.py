@@ -62,6 +62,8 @@ def ideal(split: ZeroShotSplit, seed: int) -> dict[str, float]:
     # Halves a class: every class has rows on both sides.
     order = order[np.argsort(split.test_codes[order], kind="stable")]
     describing, judged = order[::2], order[1::2]
+    # A text without a known word is a zero row, which describes nothing.
+    describing = describing[split.X_test[describing].any(axis=1)]
     figures = {}
     for shots in _SHOTS:
         rows = _first_of_each(split.test_codes[describing], shots)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from theatrum.claims.outcome import Inequality, Outcome, Scale
 from theatrum.claims.predict.zero_shot_tracks import Track, ZeroShotSplit, zero_shot_split
 from theatrum.evaluate.generalized_zero_shot import generalized_accuracy
-from theatrum.predict.semantic_relations import RelationPreservingClassifier, relation_agreement
+from theatrum.predict.class_relations import relation_agreement
+from theatrum.predict.semantic_relations import RelationPreservingClassifier
 from theatrum.predict.semantic_ridge import SemanticRidge, cosines
 from theatrum.predict.semantic_to_feature import SemanticToFeatureClassifier
 from theatrum.predict.semantics import seen_mask
