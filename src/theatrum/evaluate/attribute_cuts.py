@@ -27,7 +27,7 @@ Flags = NDArray[np.bool_]
 MOST_ENUMERATED = 15  # classes whose 2^k - 1 subsets are all looked at
 _PER_ROUND = 80  # cuts added at most at each of two points; more make the programme slower than they make it better
 _RESTARTS = 50  # starts of the local search at random, and as many from nature's own subsets
-_NO_MASS, _HIDDEN = 1e-10, 0.1  # a mass that is none; share of the tolerance up to which a mass in the wrong place is rounding
+_NO_MASS, _HIDDEN = 1e-10, 0.1  # no mass; share of the tolerance up to which a misplaced mass is rounding
 _ROUNDING = 1e-8  # sums below are 0 to HiGHS
 _FIRST = 60.0  # seconds that the first, small programme may take whatever the deadline, since a bracket is promised
 
