@@ -177,7 +177,7 @@ def cli_page() -> str:
 
 def parts_page() -> str:
     """The registry: what can stand in a pipeline."""
-    lines = ["# Parts", "", "What a pipeline can be made of; `theatrum parts` prints the same.", ""]
+    lines = ["# Parts", "", "What a pipeline can be made of, and predictors; `theatrum parts` prints the same.", ""]
     lines += ["| name | kind | class | what it is for |", "|---|---|---|---|"]
     for part in registry.parts():
         first = (part.load().__doc__ or "").strip().splitlines()[0]

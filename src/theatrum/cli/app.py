@@ -229,7 +229,7 @@ def evaluate(
 
 @app.command()
 def parts(as_json: AsJson = False) -> None:
-    """List the parts that a pipeline can be made of."""
+    """List the parts: what pipelines are made of, and predictors beside them."""
     from theatrum import registry
 
     found = registry.parts()
