@@ -67,6 +67,40 @@ def test_examples_of_some_classes():
     assert set(model.predict(TEXTS, candidates="unseen")) == {"song"}
 
 
+def test_new_classes_make_it_less_sure():
+    """The same predictor must not be as sure when some classes have no example as when all have."""
+    rng = np.random.default_rng(1)
+    names = [f"class {letter}" for letter in "abcdefghij"]
+    centres = rng.normal(size=(10, 16))
+
+    class Drawn:
+        dim = 16
+
+        def encode(self, items, **_):
+            rows = [
+                centres[names.index(text)] if text in names else np.array([float(x) for x in text.split()])
+                for text in items
+            ]
+            return np.asarray(rows, dtype=np.float32)
+
+        def fingerprint(self):
+            return "drawn"
+
+    def texts(codes):
+        return [" ".join(map(str, centres[code] + 1.5 * rng.normal(size=16))) for code in codes]
+
+    codes = np.repeat(np.arange(10), 20)
+    rows, labels = texts(codes), np.array(names)[codes]
+    some = codes < 8
+    whole = make_zero_shot(Drawn(), names, method=SemanticRidge(alpha=0.1)).fit(rows, labels)
+    partial = make_zero_shot(Drawn(), names, method=SemanticRidge(alpha=0.1))
+    partial.fit([row for row, kept in zip(rows, some, strict=True) if kept], labels[some])
+    new = texts(codes)
+    assert partial.decide(new).confidence.mean() < whole.decide(new).confidence.mean()
+    right = partial.predict(new) == labels
+    assert abs(partial.decide(new).confidence.mean() - right.mean()) < 0.2
+
+
 def test_unsure_answers_can_be_left_out():
     model = make_zero_shot(lsa(), NAMES).fit(TEXTS)
     decided = model.decide([*TEXTS, "unknown words only"], abstain=0.6)

@@ -17,7 +17,7 @@ from theatrum.checks import check_texts
 from theatrum.contracts import ClassSemantics, Encoder
 from theatrum.persistence import open_part, read_fitted, save_part, write_fitted
 from theatrum.predict.class_name_cosine import ClassNameCosine
-from theatrum.predict.semantics import from_names
+from theatrum.predict.semantics import from_names, pseudo_unseen, seen_mask
 from theatrum.predict.zero_shot_predictor import Candidates, candidate_codes, check_labels, class_codes
 
 # For cosines of sentence encoders: a difference of 0.05 in cosine makes a class e times as likely.
@@ -241,21 +241,29 @@ class ZeroShotTextClassifier(BaseEstimator):
         return part.load()()
 
     def _temperature(self, predictor: Any, X: NDArray[np.float32], labels: NDArray[Any], semantics: Any) -> float:
-        """Choose it on examples that the trial has not seen; with too few, it is the spread of the scores."""
+        """Choose it on examples that a trial has not seen; with too few, take the one for cosines.
+
+        Where some classes have no example, some of the others play them: a trial is much surer among classes that it
+        was trained on than it may be of new ones.
+        """
+        names = np.asarray(semantics.names)
         codes = class_codes(labels, semantics)
+        told = semantics.with_seen(names[np.unique(codes)].tolist())
         rng = np.random.RandomState(self.random_state)
-        order = rng.permutation(len(codes))
-        held = order[: round(_HELD_OUT * len(order))]
-        kept = np.setdiff1d(order, held)
-        # Rows of a class that is wholly held out would be rows of an unseen class.
-        held = held[np.isin(codes[held], codes[kept])]
-        if len(held) < 10 or len(np.unique(codes[kept])) < 2:
+        seen = seen_mask(told)
+        fit_rows, held, inner = np.arange(len(codes)), np.empty(0, dtype=np.intp), told.subset(seen)
+        if not seen.all() and seen.sum() >= (6 if self.calibrated else 4):
+            fit_rows, held, inner = pseudo_unseen(told, codes, random_state=rng)
+        aside = rng.permutation(fit_rows)[: round(_HELD_OUT * len(fit_rows))]
+        kept = np.setdiff1d(fit_rows, aside)
+        # A class of which no row is left would not be one of the trial's seen classes.
+        aside = aside[np.isin(codes[aside], codes[kept])]
+        inner = inner.subset(np.isin(np.asarray(inner.names), names[codes[np.concatenate([kept, held])]]))
+        judged = np.concatenate([aside, held])
+        if len(aside) < 10 or len(np.unique(codes[kept])) < 2:
             return _COSINE_TEMPERATURE
-        trial = clone(predictor).fit(X[kept], labels[kept], semantics)
-        seen = candidate_codes("seen", trial.semantics_, trial.classes_)
-        place = np.full(len(semantics.names), -1)
-        place[seen] = np.arange(len(seen))
-        return fitted_temperature(trial.class_scores(X[held])[:, seen], place[codes[held]])
+        trial = clone(predictor).fit(X[kept], names[codes[kept]], inner)
+        return fitted_temperature(trial.class_scores(X[judged]), class_codes(names[codes[judged]], inner))
 
     def _scores(self, texts: Sequence[str]) -> NDArray[np.floating]:
         if not hasattr(self, "predictor_"):
@@ -266,7 +274,8 @@ class ZeroShotTextClassifier(BaseEstimator):
     def predict_proba(self, texts: Sequence[str], candidates: Candidates = "all") -> NDArray[np.float64]:
         """Give probabilities of the candidate classes, (n, candidates), in the order of ``class_names``.
 
-        They are a softmax of the predictor's scores: well calibrated for classes with examples, a fair guess without.
+        They are a softmax of the predictor's scores. With examples its temperature was fitted on held-out ones (of
+        classes that play the unseen ones too, where there are some); without any they are a guess for ranking.
         """
         scores = self._scores(texts)
         allowed = candidate_codes(candidates, self.predictor_.semantics_, self.predictor_.classes_)
