@@ -104,3 +104,34 @@ def test_damaged_arrays_say_so(tmp_path):
 
 def test_only_changed_parameters_are_kept():
     assert parameters(Truncation(5)) == {"n_components": 5}
+
+
+def stacked(path):
+    from theatrum.predict.calibrated_stacking import CalibratedStacking
+    from theatrum.predict.semantic_ridge import SemanticRidge
+
+    theatrum.save(CalibratedStacking(SemanticRidge(alpha=0.5)), path)
+    return path
+
+
+def test_a_part_as_a_parameter_has_a_folder_of_its_own(tmp_path):
+    path = stacked(tmp_path / "s")
+    assert read_config(path)["parts"] == ["base"]
+    assert theatrum.open(path).base.alpha == 0.5
+
+
+@pytest.mark.parametrize("name", ["../../other", "a/b", "", 3])
+def test_a_foreign_config_cannot_point_to_other_folders(name, tmp_path):
+    path = stacked(tmp_path / "s")
+    edit(path, parts=[name])
+    with pytest.raises(ValueError, match="'parts' must list names of parameters"):
+        theatrum.open(path)
+
+
+def test_damaged_fitted_values_say_so(tmp_path):
+    from theatrum.predict.class_name_cosine import ClassNameCosine
+
+    theatrum.save(ClassNameCosine().fit(np.eye(2), ["a", "b"]), tmp_path / "c")
+    (tmp_path / "c" / "fitted.json").write_text("{")
+    with pytest.raises(ValueError, match="damaged or edited"):
+        theatrum.open(tmp_path / "c")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
 import http.server
+import io
 import json
 import threading
 
+import numpy as np
 import pytest
 
 from theatrum.data import Collection, LabelledTexts, PlainText, SentencePairs, datasets, describe, load, names
@@ -171,3 +174,31 @@ def test_a_file_with_the_name_of_a_set_is_a_file(tmp_path, monkeypatch):
     assert datasets.is_collection("cranfield")
     (tmp_path / "cranfield").write_text(json.dumps({"text": "a"}))
     assert not datasets.is_collection("cranfield")
+
+
+def test_arrays_and_images(manifest, tmp_path, monkeypatch):
+    images = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    packed = io.BytesIO()
+    np.savez(packed, a=images, names=np.array(["x", "yy"]))
+    idx = {
+        "images": gzip.compress(bytes([0, 0, 8, 3]) + np.array([2, 3, 4], ">u4").tobytes() + images.tobytes()),
+        "labels": gzip.compress(bytes([0, 0, 8, 1]) + np.array([2], ">u4").tobytes() + bytes([7, 9])),
+    }
+    contents = {"some.npz": packed.getvalue(), **{f"{key}.gz": raw for key, raw in idx.items()}}
+    for path, raw in contents.items():
+        (tmp_path / path).write_bytes(raw)
+    files = {path: {"path": path, "sha256": hashlib.sha256(raw).hexdigest()} for path, raw in contents.items()}
+    pictures = {"test_images": files["images.gz"], "test_labels": files["labels.gz"]}
+    manifest(
+        {
+            "some": entry("arrays", "", b"", files={"arrays": files["some.npz"]}),
+            "pictures": entry("images", "", b"", files=pictures),
+        }
+    )
+    monkeypatch.setenv("THEATRUM_DATA", str(tmp_path))
+    found = load("some")
+    assert (found["a"] == images).all()
+    assert found["names"].tolist() == ["x", "yy"]
+    test = load("pictures")["test"]
+    assert (test.images == images).all()
+    assert test.labels.tolist() == [7, 9]

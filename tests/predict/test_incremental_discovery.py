@@ -219,3 +219,12 @@ def test_save_open_and_go_on(tmp_path):
     opened = theatrum.open(tmp_path / "m")
     assert opened.decision_function(X).tobytes() == model.decision_function(X).tobytes()
     assert opened.partial_fit(STAGES[2]).heads_.tobytes() == model.partial_fit(STAGES[2]).heads_.tobytes()
+
+
+def test_a_failed_fit_keeps_what_was_there():
+    rows = np.repeat(np.eye(3), 10, axis=0) + 0.05 * np.random.default_rng(0).normal(size=(30, 3))
+    model = IncrementalClassDiscovery(3, epochs=2, random_state=0).fit(rows)
+    before = model.heads_.copy()
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(np.full((30, 3), np.nan))
+    assert (model.heads_ == before).all()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.base import BaseEstimator, ClusterMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -234,9 +234,10 @@ class IncrementalClassDiscovery(ClusterMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None, *, X_view: Any = None) -> IncrementalClassDiscovery:
         """Forget earlier stages and find the classes of one; as `partial_fit`."""
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
-        return self.partial_fit(X, X_view=X_view)
+        # On a copy: bad input must not cost the stages that are there.
+        found = clone(self).partial_fit(X, X_view=X_view)
+        self.__dict__ = {**vars(found), **self.get_params()}
+        return self
 
     def partial_fit(
         self, X: Any, y: Any = None, *, n_classes: int | None = None, X_view: Any = None
