@@ -233,10 +233,10 @@ class IncrementalClassDiscovery(ClusterMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None, *, X_view: Any = None) -> IncrementalClassDiscovery:
-        """Forget earlier stages and find the classes of one; as `partial_fit`."""
-        # On a copy: bad input must not cost the stages that are there.
+        """Forget earlier stages and find the classes of one; as `partial_fit`. A fit that fails forgets nothing."""
         found = clone(self).partial_fit(X, X_view=X_view)
-        self.__dict__ = {**vars(found), **self.get_params()}
+        own = {name: value for name, value in vars(self).items() if not name.endswith("_")}
+        self.__dict__ = {**vars(found), **own}
         return self
 
     def partial_fit(
