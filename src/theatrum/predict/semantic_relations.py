@@ -103,6 +103,7 @@ random_state
     >>> rng = np.random.default_rng(0)
     >>> S = rng.random(size=(12, 4)); y = np.repeat(np.arange(10), 20)
     >>> X = (S @ rng.normal(size=(4, 8)))[y] + 0.1 * rng.normal(size=(200, 8))
+    >>> from theatrum.contracts import ClassSemantics
     >>> letters = ClassSemantics(tuple("abcdefghijkl"), attributes=S, attribute_names=("big", "red", "old", "wet"))
     >>> model = RelationPreservingClassifier(64, tau=0.2, reconstruction_weight=0.1, random_state=0)
     >>> told = model.fit(X, y, letters).describe(X[:1], k=2)[0]
