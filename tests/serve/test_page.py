@@ -177,6 +177,7 @@ def test_the_text_stays_after_a_tap_on_the_map(browser, address):
     page.click("#tab-map")
     expect(page.locator("#making")).to_be_hidden()
     canvas = page.locator("#canvas")
+    expect(canvas).to_be_visible()  # the note may be hidden before the map is drawn
     box = canvas.bounding_box()
     for step in range(60):  # until a point is hit
         canvas.tap(position={"x": 40 + (step * 53) % (box["width"] - 80), "y": 40 + (step * 31) % (box["height"] - 80)})
