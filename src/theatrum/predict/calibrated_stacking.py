@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from theatrum.checks import Constraint, Options, Range, check_parameters
 from theatrum.contracts import ClassSemantics
 from theatrum.evaluate.generalized_zero_shot import SeenUnseenCurve, harmonic_mean, seen_unseen_curve
+from theatrum.persistence import open_part, save_part
 from theatrum.predict.novelty_gates import Gate, gaussian_novelty, loop_novelty
 from theatrum.predict.semantic_ridge import SemanticRidge, class_means
 from theatrum.predict.semantics import seen_mask
@@ -224,8 +225,6 @@ class CalibratedStacking(ZeroShotClassifier):
 
     def save_state(self, folder: Any) -> None:
         """Write the fitted base beside the rest."""
-        from theatrum.persistence import save_part
-
         super().save_state(folder)
         if hasattr(self, "base_"):
             (folder / "base").mkdir()
@@ -233,8 +232,6 @@ class CalibratedStacking(ZeroShotClassifier):
 
     def open_state(self, folder: Any) -> None:
         """Read back what `save_state` wrote."""
-        from theatrum.persistence import open_part
-
         super().open_state(folder)
         if (folder / "base").is_dir():
             self.base_ = open_part(folder / "base")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 
 from theatrum.checks import Constraint, Options, Range, check_parameters
 from theatrum.contracts import ClassSemantics
@@ -177,7 +178,7 @@ class SemanticRidge(ZeroShotClassifier):
     def _tuned(self, rows: Rows, codes: NDArray[np.intp]) -> float:
         if seen_mask(self.semantics_).sum() < 4:
             return 1.0
-        rng = np.random.RandomState(self.random_state) if isinstance(self.random_state, int) else self.random_state
+        rng = check_random_state(self.random_state)
         hits = np.zeros(len(_ALPHAS))
         for _ in range(_FOLDS):
             fit_rows, held_rows, inner = pseudo_unseen(self.semantics_, codes, random_state=rng)

@@ -31,7 +31,6 @@ _BASES: Mapping[str, Callable[[], Any]] = {
 
 def calibrated(split: ZeroShotSplit, make: Callable[[], Any]) -> dict[str, float]:
     """Figures of one base on one class split: plain, calibrated without unseen rows, at best, and gated."""
-    seen = seen_mask(split.semantics)
     names = np.asarray(split.semantics.names)
     stacked = CalibratedStacking(make(), class_folds=_FOLDS).fit(split.X, split.codes, split.semantics)
     report = generalized_report(
@@ -41,7 +40,6 @@ def calibrated(split: ZeroShotSplit, make: Callable[[], Any]) -> dict[str, float
     curve = report.stacking
     u, s = curve.at(0.0)
     gated = {f"AUSUC, {name} gate": found.ausuc for name, found in report.gates.items()}
-    assert seen.any()
     return {
         "H plain": curve.h_at_zero,
         "u plain": u,
